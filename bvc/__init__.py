@@ -1,0 +1,3 @@
+"""bvc: version control for model behavior."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,90 @@
+"""Numeric evidence in memory: log-prob sketches along references, and activations. Layer 1, numpy only.
+
+Blocks hold several probes at once, ragged along positions, so that comparison is vectorised and memory is that of
+a block, never of a suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+TOP_TOKENS = 64
+"""Tokens per position whose log-probability is stored one by one."""
+MASS_BUCKETS = 256
+"""Buckets, keyed by a hash of the token's bytes, that share the mass outside the top tokens."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LogprobBlock:
+    """Sketches of the next-token distributions along the references of n probes, T positions in all.
+
+    lengths [n] int64, positions of each probe (their sum is T); the others are concatenated in the same order:
+    token_ids [T] uint32, the reference's own tokens; target [T] float32, their log-probabilities (nats);
+    entropy [T] float32 (nats); top_ids [T, 64] uint32, the most probable tokens, sorted by id (not by probability);
+    top_logprobs [T, 64] float32, in the order of top_ids; residual [T] float32, probability outside the top tokens;
+    buckets [T, 256] float16, how the residual spreads over the buckets (each row sums to 1, or is 0 where residual is 0).
+    """
+
+    lengths: npt.NDArray[np.int64]
+    token_ids: npt.NDArray[np.uint32]
+    target: Floats
+    entropy: Floats
+    top_ids: npt.NDArray[np.uint32]
+    top_logprobs: Floats
+    residual: Floats
+    buckets: npt.NDArray[np.float16]
+
+    FIELDS = ("token_ids", "target", "entropy", "top_ids", "top_logprobs", "residual", "buckets")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def rows(self, start: int, stop: int) -> LogprobBlock:
+        """Probes `start` to `stop` (exclusive) as a block of their own (views)."""
+        ends = np.concatenate([[0], np.cumsum(self.lengths)])
+        span = slice(int(ends[start]), int(ends[stop]))
+        return LogprobBlock(self.lengths[start:stop], *(getattr(self, name)[span] for name in self.FIELDS))
+
+    @classmethod
+    def concatenate(cls, blocks: Sequence[LogprobBlock]) -> LogprobBlock:
+        """All probes of `blocks` in order. Raises ValueError for an empty sequence."""
+        return cls(*(np.concatenate([getattr(b, name) for b in blocks]) for name in ("lengths", *cls.FIELDS)))
+
+
+@dataclass(frozen=True)
+class ActivationBlock:
+    """Residual-stream vectors of n probes: `vectors[site]` is [n, d] float32.
+
+    A site is "LAYER/prompt" (the last prompt token) or "LAYER/reference" (the mean over the reference), LAYER being
+    the number of blocks passed, as "layer.07".
+    """
+
+    vectors: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.vectors.values()))) if self.vectors else 0
+
+    def rows(self, start: int, stop: int) -> ActivationBlock:
+        """Probes `start` to `stop` (exclusive) as a block of their own (views)."""
+        return ActivationBlock({site: array[start:stop] for site, array in self.vectors.items()})
+
+    @classmethod
+    def concatenate(cls, blocks: Sequence[ActivationBlock]) -> ActivationBlock:
+        """All probes of `blocks` in order; every block must have the same sites. Raises ValueError when empty."""
+        if not blocks:
+            raise ValueError("no blocks")
+        return cls({site: np.concatenate([b.vectors[site] for b in blocks]) for site in blocks[0].vectors})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The numeric channels of n probes; a channel that was not captured is None."""
+
+    logprob: LogprobBlock | None = None
+    activation: ActivationBlock | None = None
