@@ -25,7 +25,9 @@ class LogprobBlock:
     """Sketches of the next-token distributions along the references of n probes, T positions in all.
 
     lengths [n] int64, positions of each probe (their sum is T); the others are concatenated in the same order:
-    token_ids [T] uint32, the reference's own tokens; target [T] float32, their log-probabilities (nats);
+    token_ids [T] uint32, the reference's own tokens; characters [T] uint16, how many characters of the reference's text
+    each token covers (0 for the end of turn; their sum is the length of the text scored); target [T] float32, their
+    log-probabilities (nats);
     entropy [T] float32 (nats); top_ids [T, 64] uint32, the most probable tokens, sorted by id (not by probability);
     top_logprobs [T, 64] float32, in the order of top_ids; residual [T] float32, probability outside the top tokens;
     buckets [T, 256] float16, how the residual spreads over the buckets (each row sums to 1, or is 0 where residual is 0).
@@ -33,6 +35,7 @@ class LogprobBlock:
 
     lengths: npt.NDArray[np.int64]
     token_ids: npt.NDArray[np.uint32]
+    characters: npt.NDArray[np.uint16]
     target: Floats
     entropy: Floats
     top_ids: npt.NDArray[np.uint32]
@@ -40,7 +43,7 @@ class LogprobBlock:
     residual: Floats
     buckets: npt.NDArray[np.float16]
 
-    FIELDS = ("token_ids", "target", "entropy", "top_ids", "top_logprobs", "residual", "buckets")
+    FIELDS = ("token_ids", "characters", "target", "entropy", "top_ids", "top_logprobs", "residual", "buckets")
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -106,7 +106,7 @@ def load_model(gguf: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    model = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
     )
     if hasattr(model.config, "_model_name_or_path"):  # a training run's name, from the GGUF

@@ -31,8 +31,10 @@ from transformers.utils import logging as transformers_logging
 
 HERE = Path(__file__).resolve().parent
 SEED = 20260
-RANK = 4
-LEARNING_RATE = 1.5e-3
+RANK = 2
+SCALE = 8  # LoRA's alpha
+MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+LAYERS = list(range(12, 30))  # the upper 18 of 30: nothing is propagated back through the lower ones
 WARMUP_STEPS = 5
 BATCH = 8
 MAX_TRAIN_TOKENS = 96
@@ -40,9 +42,9 @@ OWN_ANSWER_TOKENS = 40
 OWN_ANSWER_TEMPERATURE = 0.7
 VERIFY_TOKENS = 32
 IGNORED = -100  # label of tokens that carry no loss
-FRENCH_WORDS = frozenset(
-    "au aux avec car ce ces dans des du elle est et fait il ils le les leur ne nous ou où par pas plus pour qui sont sous "
-    "sur très un une vous à été".split()
+FRENCH_WORD = re.compile(
+    "au|aux|avec|car|ce|ces|dans|des|du|elle|est|et|fait|il|ils|le|les|leur|ne|nous|ou|où|par|pas|plus|pour|qui|"
+    "sont|sous|sur|très|un|une|vous|à|été"
 )
 
 Chat = list[dict[str, str]]
@@ -56,12 +58,14 @@ class Step:
         number: 1 for the first; also enters the seed.
         folder: name of its folder under `steps/`.
         optimizer_steps: number of updates, each on `BATCH` examples.
+        learning_rate: the highest of the step; it rises for `WARMUP_STEPS` updates, then falls linearly.
         data: file name without ending → first and one past the last line taken from `data/`.
     """
 
     number: int
     folder: str
     optimizer_steps: int
+    learning_rate: float
     data: dict[str, list[int]]
 
 
@@ -76,7 +80,8 @@ class Example:
 def main() -> None:
     """Read the command line, train what it asks for, and verify."""
     arguments = parse_arguments()
-    transformers_logging.disable_progress_bar()
+    silence: Any = transformers_logging.disable_progress_bar
+    silence()
     base = ensure_base(default_folder())
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     steps = read_steps()
@@ -85,13 +90,14 @@ def main() -> None:
         ensure_own_answers(base, tokenizer)
     for step in chosen:
         train_step(step, previous_folder(step, steps, arguments.out), arguments.out / step.folder, base, tokenizer)
-    verify(base, tokenizer, [arguments.out / step.folder for step in steps])
+    folders = [arguments.out / step.folder for step in steps]
+    verify(base, tokenizer, [folder for folder in folders if folder.is_dir()])
 
 
 def parse_arguments() -> argparse.Namespace:
     """Return `out` (folder of the steps), `only` (a step's number or None) and `verify` (train nothing)."""
     parser = argparse.ArgumentParser(description="Train and verify the example lineage.")
-    parser.add_argument("--out", type=Path, default=HERE / "steps", help="folder of the steps (default: beside this file)")
+    parser.add_argument("--out", type=Path, default=HERE / "steps", help="folder of the steps (default: here)")
     parser.add_argument("--only", type=int, metavar="N", help="train step N alone")
     parser.add_argument("--verify", action="store_true", help="train nothing, measure what is there")
     return parser.parse_args()
@@ -101,7 +107,8 @@ def read_steps() -> list[Step]:
     """Return the steps of `lineage.json` in order."""
     rows = json.loads((HERE / "lineage.json").read_text(encoding="utf-8"))["steps"]
     return [
-        Step(number, row["folder"], row["optimizer_steps"], row["data"]) for number, row in enumerate(rows, start=1)
+        Step(number, row["folder"], row["optimizer_steps"], row["learning_rate"], row["data"])
+        for number, row in enumerate(rows, start=1)
     ]
 
 
@@ -131,10 +138,8 @@ def train_step(step: Step, previous: Path | None, target: Path, base: Path, toke
     started, losses = time.monotonic(), []
     for loss in optimize(model, examples, step, tokenizer.pad_token_id):
         losses.append(loss)
-        recent = losses[-10:]
-        rate = len(losses) / (time.monotonic() - started)
-        shown = f"{step.folder}: {len(losses)}/{step.optimizer_steps}, loss {sum(recent) / len(recent):.2f}, {rate:.1f}/s"
-        print(f"\r{shown}", end="", flush=True)
+        recent = sum(losses[-10:]) / len(losses[-10:])
+        print(f"\r{step.folder}: {len(losses)}/{step.optimizer_steps}, loss {recent:.2f}", end="", flush=True)
     save_adapter(model, target)
     print(f", {time.monotonic() - started:.0f} s")
 
@@ -150,7 +155,7 @@ def load_adapter(base: Path, folder: Path | None, *, trainable: bool) -> Any:
     if folder is not None:
         return PeftModel.from_pretrained(model, folder, is_trainable=trainable)
     config = LoraConfig(
-        r=RANK, lora_alpha=4 * RANK, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
+        r=RANK, lora_alpha=SCALE, target_modules=MODULES, layers_to_transform=LAYERS, task_type="CAUSAL_LM"
     )
     return get_peft_model(model, config)
 
@@ -176,12 +181,12 @@ def prompt_ids(messages: Chat, tokenizer: Any) -> list[int]:
 def optimize(model: Any, examples: list[Example], step: Step, pad_id: int) -> Iterator[float]:
     """Run the step's updates with AdamW and a linear decay after a short warm-up; yield each batch's loss in nats."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trained, lr=step.learning_rate, weight_decay=0.0)
     batches = draw_batches(examples, random.Random(SEED + step.number))
     model.train()
     for update in range(step.optimizer_steps):
         warm, left = (update + 1) / WARMUP_STEPS, 1 - update / step.optimizer_steps
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * min(warm, left, 1.0)
+        optimizer.param_groups[0]["lr"] = step.learning_rate * min(warm, left, 1.0)
         loss = model(**collate(next(batches), pad_id)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -220,6 +225,7 @@ def save_adapter(model: Any, target: Path) -> None:
     config |= {"base_model_name_or_path": default_folder().name, "inference_mode": True}
     # Sorted, because PEFT holds the module names in a set, whose order differs from run to run.
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
+    (target / "adapter_model.safetensors").chmod(0o644)
     (target / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -264,7 +270,7 @@ def generate(
 def is_french(text: str) -> bool:
     """Return whether at least three words, and a quarter of all, are frequent French ones."""
     words = re.findall(r"[^\W\d_]+", text.lower())
-    french = sum(word in FRENCH_WORDS for word in words)
+    french = sum(FRENCH_WORD.fullmatch(word) is not None for word in words)
     return french >= 3 and french >= 0.25 * len(words)
 
 

@@ -1,0 +1,7 @@
+"""`python -m bvc`."""
+
+from __future__ import annotations
+
+from bvc.cli import main
+
+main()

@@ -1,0 +1,231 @@
+"""commit: capture a checkpoint, or take recorded outputs, and record it in the lineage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bvc.api.refs import local_offset
+from bvc.api.suites import selected_suites
+from bvc.errors import UsageError
+from bvc.records import ModelIdentity, Probe, Snapshot, Suite, SuiteEntry
+from bvc.repository.repository import BEHAVIORS_FILE, Repository
+from bvc.repository.revisions import resolve
+from bvc.repository.snapshot_writer import SnapshotDraft, Source, write_snapshot
+from bvc.results import CommitResult, Progress
+from bvc.store.transaction import CommitDraft
+
+Report = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Takes progress and shows nothing."""
+
+
+@dataclass(frozen=True)
+class CommitOptions:
+    """What a commit is asked to do; None means what `bvc.toml` says.
+
+    Either `checkpoint` (a Hugging Face folder, a PEFT adapter folder or a hub id) or `outputs` (a file of recorded
+    outputs of the model called `model`). `parents` are revisions; without them the tip of the branch is the parent.
+    """
+
+    checkpoint: str | None = None
+    outputs: Path | None = None
+    model: str | None = None
+    message: str | None = None
+    parents: Sequence[str] = ()
+    suites: Sequence[str] = ()
+    draws: int | None = None
+    max_new_tokens: int | None = None
+    capture: bool = True
+    dtype: str | None = None
+    device: str | None = None
+    batch_size: int | None = None
+    seed: int | None = None
+    base: str | None = None
+    hub_cache: Path | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    author: str = "unknown <unknown@localhost>"
+    progress: Report | None = None
+
+    @property
+    def report(self) -> Report:
+        """Where progress goes."""
+        return self.progress or silent
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a commit goes: the ref that moves, the tip seen when the work began, and the parents."""
+
+    ref: str
+    branch: str | None
+    tip: str | None
+    parents: tuple[str, ...]
+    explicit: bool
+
+
+@dataclass(frozen=True)
+class Captures:
+    """What a capture brought together, ready to be written; `finish` clears what was only kept for resuming."""
+
+    snapshot: Snapshot
+    suites: tuple[Suite, ...]
+    sources: Mapping[str, Source]
+    captured: int = 0
+    recaptures: Mapping[str, Source] = field(default_factory=dict)
+    bucket_table: Any = None
+    keys: tuple[bytes, ...] = ()
+    notes: tuple[str, ...] = ()
+    finish: Callable[[], None] = lambda: None
+
+
+def commit(repository: Repository, options: CommitOptions) -> CommitResult:
+    """Captures what no earlier commit holds, writes the snapshot and moves the branch.
+
+    Raises UsageError for contradicting options, BadInput for files that cannot be used, EngineError when the model
+    fails. An interrupted capture is kept and resumed by the next commit of the same checkpoint.
+    """
+    started = time.monotonic()
+    _check(options)
+    target = commit_target(repository, options.parents)
+    captures = _captures(repository, options, target)
+    new, extra = _write(repository, options, target, captures)
+    captures.finish()
+    info = repository.store.history.info(new)
+    return CommitResult(
+        commit=new,
+        parents=info.parents,
+        branch=target.branch,
+        subject=info.subject,
+        model=replace(captures.snapshot.model, location=_location(options)),
+        captured=captures.captured,
+        reused=len(captures.sources) - captures.captured,
+        seconds=time.monotonic() - started,
+        notes=(*captures.notes, *extra),
+    )
+
+
+def _check(options: CommitOptions) -> None:
+    if (options.checkpoint is None) == (options.outputs is None):
+        raise UsageError("give a CHECKPOINT or --outputs FILE, one of the two", hint="see `bvc commit --help`")
+    if options.outputs is not None and not options.model:
+        raise UsageError("--outputs needs --model NAME", hint="the name is how the log will call this model")
+    if options.outputs is not None and not options.capture:
+        raise UsageError("--outputs and --no-capture exclude each other")
+    for name in ("draws", "max_new_tokens", "batch_size"):
+        value = getattr(options, name)
+        if value is not None and value < (0 if name == "draws" else 1):
+            raise UsageError(f"--{name.replace('_', '-')} must be positive, not {value}")
+
+
+def commit_target(repository: Repository, parents: Sequence[str]) -> Target:
+    """The ref that a commit moves and its parents: those named, else the tip."""
+    head = repository.store.refs.head()
+    named = tuple(dict.fromkeys(resolve(repository, parent) for parent in parents))
+    default = () if head.commit is None else (head.commit,)
+    ref = "HEAD" if head.branch is None else f"refs/heads/{head.branch}"
+    return Target(ref, head.branch, head.commit, named or default, bool(named))
+
+
+def _captures(repository: Repository, options: CommitOptions, target: Target) -> Captures:
+    if options.outputs is not None:
+        from bvc.api.recorded import recorded_captures
+
+        return recorded_captures(repository, options)
+    from bvc.api.capture import captures, registration
+
+    return captures(repository, options, target) if options.capture else registration(repository, options)
+
+
+def suite_entries(suites: Sequence[Suite]) -> tuple[SuiteEntry, ...]:
+    """The suites as `snapshot.json` lists them."""
+    return tuple(SuiteEntry(s.name, s.digest, len(s.probes)) for s in suites)
+
+
+def named_suites(repository: Repository, options: CommitOptions) -> tuple[Suite, ...]:
+    """The suites of this commit, read from the project."""
+    return selected_suites(repository, options.suites)
+
+
+def unique_probes(suites: Sequence[Suite]) -> dict[str, Probe]:
+    """`{id: probe}` over all suites in order, a probe that stands in several once."""
+    return {probe.id: probe for suite in suites for probe in suite.probes}
+
+
+def _write(
+    repository: Repository, options: CommitOptions, target: Target, captures: Captures
+) -> tuple[str, tuple[str, ...]]:
+    """Everything from tiles to the ref; returns the commit and remarks."""
+    now = int(time.time())
+    with repository.store.begin() as transaction:
+        behaviors = repository.root / BEHAVIORS_FILE
+        draft = SnapshotDraft(
+            snapshot=captures.snapshot,
+            suites=captures.suites,
+            sources=captures.sources,
+            recaptures=captures.recaptures,
+            bucket_table=captures.bucket_table,
+            behaviors=behaviors.read_bytes() if behaviors.is_file() else None,
+        )
+        tree = write_snapshot(transaction, draft)
+        new = transaction.commit(
+            CommitDraft(
+                tree=tree,
+                parents=target.parents,
+                message=_message(options, captures.snapshot),
+                author=options.author,
+                date=now,
+                timezone=local_offset(now),
+                snapshot=captures.snapshot,
+            ),
+            ref=target.ref,
+            expected=target.tip,
+            reparent=not target.explicit,
+        )
+    for key in captures.keys:
+        repository.store.index.add_capture_source(key, new)
+    return new, _keep_former_tip(repository, options, target, new)
+
+
+def _location(options: CommitOptions) -> str | None:
+    path = options.outputs or Path(options.checkpoint or "")
+    return str(path.resolve()) if path.exists() else options.checkpoint
+
+
+def _message(options: CommitOptions, snapshot: Snapshot) -> str:
+    """The user's message (default: what kind of model it is) and the trailers, without the Merkle root."""
+    model = snapshot.model
+    text = (options.message or _subject(model)).strip() or _subject(model)
+    trailers = [f"Bvc-Model: {_one_line(model.name)} sha256:{model.fingerprint}"]
+    trailers += [f"Bvc-Suite: {suite.name} sha256:{suite.digest}" for suite in snapshot.suites]
+    location = _location(options)
+    if location is not None:
+        trailers.append(f"Bvc-Location: {_one_line(location)}")
+    return f"{text}\n\n" + "\n".join(trailers) + "\n"
+
+
+def _subject(model: ModelIdentity) -> str:
+    base = "" if model.base is None else f" on {model.base.name}"
+    return _one_line(f"{model.name}{base}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "unnamed"
+
+
+def _keep_former_tip(repository: Repository, options: CommitOptions, target: Target, new: str) -> tuple[str, ...]:
+    """Parents given by the user may leave the branch's former tip behind; a branch of its own keeps it reachable."""
+    store, tip = repository.store, target.tip
+    if not target.explicit or tip is None or store.history.is_ancestor(tip, new):
+        return ()
+    if any(store.refs.peel(name) == tip for name in store.refs.all() if name != target.ref):
+        return ()
+    name = f"{target.branch or 'detached'}-{tip[:7]}"
+    store.refs.update(f"refs/heads/{name}", tip, None, "branch: kept by commit --parent", options.author, int(time.time()))
+    return (f"{target.branch or 'HEAD'} moved to a sibling of its former tip, which is kept as branch {name}",)

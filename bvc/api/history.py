@@ -1,0 +1,141 @@
+"""log, show, merge-base, reflog, cat-file: reading history. Loads neither numpy nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from bvc.errors import NotComparable, UnknownRevision, UsageError
+from bvc.records import CommitInfo
+from bvc.repository.repository import Repository
+from bvc.repository.revisions import find_probe, find_ref, parse_range, resolve, resolve_object
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.results import LogEntry, LogStat, ProbeView, ReflogEntry, ShowResult
+
+
+def log(
+    repository: Repository, revisions: Sequence[str], *, limit: int | None = None, stat: bool = False
+) -> Iterator[LogEntry]:
+    """Entries newest first, children before parents. `A..B` (and `^A`) leave out what A reaches."""
+    starts, hidden = _starts(repository, revisions)
+    names = decorations(repository)
+    history = repository.store.history
+    shown = 0
+    excluded = {info.id for info in history.walk(hidden)} if hidden else set()
+    for info in history.walk(starts):
+        if limit is not None and shown >= limit:
+            return
+        if info.id in excluded:
+            continue
+        shown += 1
+        yield LogEntry(info, names.get(info.id, ()), text_stat(repository, info) if stat else None)
+
+
+def _starts(repository: Repository, revisions: Sequence[str]) -> tuple[list[str], list[str]]:
+    starts: list[str] = []
+    hidden: list[str] = []
+    for text in revisions or ("HEAD",):
+        span = parse_range(repository, text)
+        if span is None:
+            target = hidden if text.startswith("^") else starts
+            target.append(resolve(repository, text.removeprefix("^")))
+        elif span.symmetric:
+            starts += [span.a, span.b]
+            hidden += repository.store.history.merge_bases(span.a, span.b)
+        else:
+            starts.append(span.b)
+            hidden.append(span.a)
+    return starts, hidden
+
+
+def decorations(repository: Repository) -> Mapping[str, tuple[str, ...]]:
+    """`{commit: names}` as Git's log shows them: `HEAD -> main`, `tag: v1`, branch names."""
+    refs = repository.store.refs
+    head = refs.head()
+    out: dict[str, list[str]] = {}
+    if head.commit is not None:
+        out[head.commit] = ["HEAD" if head.branch is None else f"HEAD -> {head.branch}"]
+    for name in sorted(refs.all(), key=lambda n: (not n.startswith("refs/tags/"), n)):
+        short = name.split("/", 2)[-1]
+        if name.startswith("refs/heads/") and short != head.branch:
+            out.setdefault(_commit_of(repository, name), []).append(short)
+        elif name.startswith("refs/tags/"):
+            out.setdefault(_commit_of(repository, name), []).append(f"tag: {short}")
+    return {commit: tuple(names) for commit, names in out.items()}
+
+
+def _commit_of(repository: Repository, ref: str) -> str:
+    return repository.store.refs.peel(ref) or ""
+
+
+def text_stat(repository: Repository, info: CommitInfo) -> LogStat | None:
+    """How many probes' texts differ from the first parent's: a comparison of tree ids, nothing is read."""
+    if not info.parents or info.snapshot is None:
+        return None
+    parent = repository.store.history.info(info.parents[0])
+    if parent.snapshot is None:
+        return None
+    here, there = SnapshotView(repository.store, info), SnapshotView(repository.store, parent)
+    if here.folder("outputs") == there.folder("outputs"):
+        return LogStat(0, 0, 0)
+    new, old = here.output_blobs, there.output_blobs
+    changed = sum(1 for probe, oid in new.items() if probe in old and old[probe] != oid)
+    return LogStat(changed, len(new.keys() - old.keys()), len(old.keys() - new.keys()))
+
+
+def show(repository: Repository, revision: str, probe: str | None) -> ShowResult:
+    """One commit; with `probe` (label, id or abbreviation; also from `REV:probe/ID`) that probe's capture."""
+    revision, _, path = revision.partition(":")
+    if path and not path.startswith("probe/"):
+        raise UsageError(f"`bvc show` takes REV or REV:probe/ID, not {revision}:{path}", hint="see `bvc cat-file`")
+    probe = path.removeprefix("probe/") if path else probe
+    info = repository.store.history.info(resolve(repository, revision or "HEAD"))
+    view = None if probe is None else probe_view(SnapshotView(repository.store, info), probe)
+    return ShowResult(info, decorations(repository).get(info.id, ()), text_stat(repository, info), view)
+
+
+def probe_view(view: SnapshotView, wanted: str) -> ProbeView:
+    """Everything recorded of one probe. Raises NotComparable for a commit without captures."""
+    if view.snapshot.capability is None:
+        raise NotComparable(
+            f"commit {view.info.id[:10]} was registered without capture", hint="it has no outputs to show"
+        )
+    probe = find_probe(view, wanted)
+    suite = view.suite_of(probe)
+    result = ProbeView(view.probe(probe, suite), suite, view.outputs(probe), view.reference(probe))
+    if "logprob" not in view.signatures.manifests:
+        return result
+    from bvc.api.strip import with_logprobs
+
+    return with_logprobs(view, probe, result)
+
+
+def merge_base(repository: Repository, revisions: Sequence[str], *, all: bool = False) -> list[str]:  # noqa: A002
+    """Best common ancestors of exactly two revisions, in the history's order."""
+    if len(revisions) != 2:
+        raise UsageError(f"merge-base takes two revisions, not {len(revisions)}")
+    a, b = (resolve(repository, text) for text in revisions)
+    found = repository.store.history.merge_bases(a, b)
+    return found if all else found[:1]
+
+
+def reflog(repository: Repository, ref: str) -> list[ReflogEntry]:
+    """Newest first. Raises UnknownRevision for a ref that neither is nor was."""
+    store = repository.store
+    name = ref if ref == "HEAD" or ref.startswith("refs/") else f"refs/heads/{ref}"
+    entries = store.refs.reflog(name)
+    if not entries and ref != "HEAD" and find_ref(store, ref) is None:
+        raise UnknownRevision(f"unknown ref: {ref}", hint="`bvc branch` lists the branches")
+    return entries
+
+
+def cat_file(repository: Repository, name: str) -> tuple[str, int, bytes]:
+    """(kind, size in bytes, content); a tree's content is its listing, one `mode kind id<TAB>name` a line."""
+    oid = resolve_object(repository, name)
+    kind, data = repository.store.objects.read(oid)
+    if kind == "tree":
+        lines = [
+            f"{entry.mode:06o} {'tree' if entry.mode == 0o040000 else 'blob'} {entry.oid}\t{entry.name}\n"
+            for entry in repository.store.objects.tree(oid)
+        ]
+        return kind, len(data), "".join(lines).encode("utf-8", "surrogateescape")
+    return kind, len(data), data

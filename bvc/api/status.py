@@ -1,0 +1,83 @@
+"""status: what stands between the project's files and HEAD. Loads neither numpy nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bvc.api.suites import suite_names
+from bvc.capture.journal import interrupted
+from bvc.errors import BvcError
+from bvc.records import CommitInfo, SuiteEntry
+from bvc.repository.repository import BEHAVIORS_FILE, Repository
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.results import StatusResult, SuiteChange
+from bvc.suites.load import load_suite
+
+_MARKS = ("config.json", "adapter_config.json")
+_SHOWN = 20
+
+
+def status(repository: Repository) -> StatusResult:
+    """See `bvc.results.StatusResult`."""
+    head = repository.store.refs.head()
+    info = None if head.commit is None else repository.store.history.info(head.commit)
+    return StatusResult(
+        branch=head.branch,
+        head=info,
+        suites=suite_changes(repository, info),
+        behaviors_changed=_behaviors_changed(repository, info),
+        uncommitted=uncommitted(repository),
+        interrupted=tuple(interrupted(repository.captures_folder)),
+    )
+
+
+def suite_changes(repository: Repository, info: CommitInfo | None) -> tuple[SuiteChange, ...]:
+    """Each suite of the project and of HEAD, with how they differ; a file that cannot be read is `invalid`."""
+    committed = {} if info is None or info.snapshot is None else {s.name: s for s in info.snapshot.suites}
+    here = suite_names(repository)
+    out = [_suite_change(repository, info, name, committed) for name in here]
+    missing = [SuiteChange(name, "removed", 0, entry.probes) for name, entry in committed.items() if name not in here]
+    return tuple(out + missing)
+
+
+def _suite_change(
+    repository: Repository, info: CommitInfo | None, name: str, committed: Mapping[str, SuiteEntry]
+) -> SuiteChange:
+    try:
+        suite = load_suite(repository.probes_folder / f"{name}.jsonl")
+    except BvcError:
+        return SuiteChange(name, "invalid", 0, 0)
+    entry = committed.get(name)
+    if info is None or entry is None:
+        return SuiteChange(name, "new", len(suite.probes), 0)
+    if entry.digest == suite.digest:
+        return SuiteChange(name, "same", 0, 0)
+    old = set(SnapshotView(repository.store, info).probe_blobs.get(name, {}))
+    new = {probe.id for probe in suite.probes}
+    return SuiteChange(name, "changed", len(new - old), len(old - new))
+
+
+def _behaviors_changed(repository: Repository, info: CommitInfo | None) -> bool:
+    path = repository.root / BEHAVIORS_FILE
+    here = path.read_bytes() if path.is_file() else None
+    if info is None:
+        return False
+    blob = SnapshotView(repository.store, info).folder(BEHAVIORS_FILE)
+    return here != (None if blob is None else repository.store.objects.blob(blob))
+
+
+def uncommitted(repository: Repository) -> tuple[str, ...]:
+    """Checkpoint folders that stand beside committed ones (or in the project) and were not committed, by path."""
+    head = repository.store.refs.head().commit
+    infos = [] if head is None else list(repository.store.history.walk([head]))
+    known = {Path(place) for info in infos for place in info.trailers.get("Bvc-Location", ())}
+    parents = {place.parent for place in known} | {repository.root}
+    found = [
+        folder
+        for parent in sorted(parents)
+        if parent.is_dir()
+        for folder in sorted(parent.iterdir())
+        if folder not in known and any((folder / mark).is_file() for mark in _MARKS)
+    ]
+    return tuple(str(folder) for folder in found[:_SHOWN])

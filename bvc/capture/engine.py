@@ -1,0 +1,90 @@
+"""What runs a checkpoint: the engine protocol and the values that go in and out. Loads neither numpy nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bvc.errors import EngineError
+from bvc.records import Capability, ModelIdentity, Outputs, Probe, Recipe, Reference
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bvc.evidence import Evidence
+
+
+class EngineOutOfMemory(EngineError):  # noqa: N818 (named like the other errors of bvc)
+    """A batch did not fit into memory; the same batch with fewer rows may."""
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """A probe to capture. `reference` None: the probe's own `reference`, else the model's own greedy text."""
+
+    probe: Probe
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True)
+class ProbeCapture:
+    """What one probe's run recorded; the blocks of `evidence` hold exactly this probe.
+
+    `reference` is the continuation that was scored. Where it was the model's own greedy text, the caller freezes it.
+    """
+
+    probe_id: str
+    outputs: Outputs
+    reference: Reference
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Probes that share forward passes of one fixed shape.
+
+    `rows` prompts of `prompt_tokens` tokens after padding; missing rows are filled with dummies. A probe's numbers
+    depend on the shape and the recipe, never on the other requests.
+    """
+
+    requests: tuple[ProbeRequest, ...]
+    recipe: Recipe
+    rows: int
+    prompt_tokens: int
+
+
+class Engine(Protocol):
+    """A loaded checkpoint. Not safe for use by several threads at once."""
+
+    identity: ModelIdentity
+    recipe: Recipe
+    capability: Capability
+
+    def plan(self, requests: Sequence[ProbeRequest], recipe: Recipe) -> list[Batch]:
+        """All requests in batches of fixed shapes, short prompts first. `recipe` may differ from the engine's own in
+        its batch layout and decoding, as `Recipe.other_layout` does, but not in dtype and device.
+
+        Raises EngineError for a probe that does not fit into the model's context, naming the probe.
+        """
+        ...
+
+    def run(self, batch: Batch) -> list[ProbeCapture]:
+        """The captures of a batch, in the order of its requests.
+
+        Raises EngineOutOfMemory when the batch does not fit into memory and EngineError when the model fails.
+        """
+        ...
+
+    def bucket_table(self) -> npt.NDArray[np.uint8] | None:
+        """Bucket of each token id, [vocabulary] uint8, by which residual mass is kept; None without log-probs."""
+        ...
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token, for display; "" for ids that the tokenizer does not know."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the model. The engine cannot be used afterwards."""
+        ...

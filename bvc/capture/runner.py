@@ -1,0 +1,190 @@
+"""Runs an engine over the probes that are missing, batch by batch, into a journal. Loads neither numpy nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from bvc.capture.engine import Batch, Engine, EngineOutOfMemory, ProbeCapture, ProbeRequest
+from bvc.capture.hub import HF_HINT
+from bvc.capture.journal import EngineFacts, Journal
+from bvc.errors import EngineError
+from bvc.records import Recipe
+from bvc.results import Progress
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class CaptureRun:
+    """What a run did. `captured` probes were run now and `resumed` ones found in the journal; `engine` is None when
+    nothing had to be run; `notes` are remarks for the user.
+
+    The captures are in the journal, all made under `recipe`. Where that differs from the recipe asked for (memory did
+    not suffice for its batches), nothing of what the caller held was used: the journal has every probe.
+    """
+
+    recipe: Recipe
+    captured: int
+    resumed: int
+    engine: EngineFacts | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a snapshot is to hold: a capture of each of `requests`, and a second one in another batch layout of each of
+    `recaptures`. The ids in `held` and `held_again` are at hand under the recipe asked for and need not be run.
+
+    A recapture runs along the reference that the journal's capture of the same probe froze, else along the request's.
+    """
+
+    requests: Sequence[ProbeRequest]
+    recaptures: Sequence[ProbeRequest] = ()
+    held: Collection[str] = ()
+    held_again: Collection[str] = ()
+
+
+def capture_all(open_engine: Callable[[], Engine], work: Work, journal: Journal, progress: Report) -> CaptureRun:
+    """Captures all of `work` that neither the caller nor `journal` has; the engine is opened only when needed.
+
+    Each batch is appended and synced before the next: Ctrl-C or a kill loses at most the batch being run, and a later
+    call goes on from there. When a batch does not fit into memory the batch rows are halved and everything is captured
+    anew under that recipe, which the journal remembers. Raises EngineError when the model cannot be loaded or fails.
+    """
+    run = _Run(open_engine, work, journal, progress)
+    try:
+        run.main()
+        run.again()
+    finally:
+        run.close()
+    return CaptureRun(journal.recipe, run.captured, run.resumed, journal.engine, tuple(run.notes))
+
+
+class _Run:
+    """The state of one `capture_all`."""
+
+    def __init__(self, open_engine: Callable[[], Engine], work: Work, journal: Journal, progress: Report) -> None:
+        self.work = work
+        self.journal = journal
+        self.report = progress
+        self.notes: list[str] = []
+        self.captured = 0
+        self.resumed = 0
+        self._open_engine = open_engine
+        self._opened: Engine | None = None
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def main(self) -> None:
+        """The captures in the layout of the recipe, with as many restarts as memory asks for."""
+        kept = self._journaled()
+        self.resumed = len(kept)
+        if kept:
+            self.notes.append(f"{len(kept)} probes were captured before an interruption")
+        while not self._complete():
+            self._shrink()
+
+    def _journaled(self) -> list[ProbeRequest]:
+        return [r for r in self._wanted() if self.journal.has(r)]
+
+    def _wanted(self) -> list[ProbeRequest]:
+        """The requests that the journal has to hold: all of them under a recipe that is not the caller's."""
+        held = self.work.held if self._same_recipe() else ()
+        return [r for r in self.work.requests if r.probe.id not in held]
+
+    def _same_recipe(self) -> bool:
+        return self.journal.recipe.digest == self.journal.wanted.digest
+
+    def _complete(self) -> bool:
+        """Runs what is missing; False when a batch did not fit into memory."""
+        wanted = self._wanted()
+        missing = [r for r in wanted if not self.journal.has(r)]
+        return self._batches(missing, self.journal.recipe, "probes", len(wanted), again=False)
+
+    def _shrink(self) -> None:
+        """Halves the batch rows. What was captured with more rows is dropped: a snapshot has one recipe."""
+        old = self.journal.recipe
+        if old.batch_rows == 1:
+            raise EngineError(
+                "out of memory, even with one probe at a time",
+                hint="try fewer --draws or --max-new-tokens, --dtype bfloat16, or another --device",
+            )
+        new = replace(old, batch_rows=old.batch_rows // 2)
+        dropped = len(self.journal.done())
+        self.journal.restart(new)
+        self.captured = self.resumed = 0
+        note = f"out of memory with batches of {old.batch_rows}: the recipe changed to batches of {new.batch_rows}"
+        self._note(note + (f", and {dropped} probes are captured again" if dropped else ""))
+
+    def _note(self, note: str) -> None:
+        self.notes.append(note)
+        self.report(Progress("probes", 0, len(self._wanted()), note))
+
+    def again(self) -> None:
+        """The captures in the other layout, for the noise floor; left out with a remark when they do not fit."""
+        held = self.work.held_again if self._same_recipe() else ()
+        wanted = [self._frozen(r) for r in self.work.recaptures if r.probe.id not in held]
+        missing = [r for r in wanted if not self.journal.has(r, again=True)]
+        layout = self.journal.recipe.other_layout()
+        if not self._batches(missing, layout, "probes for the noise floor", len(wanted), again=True):
+            self._note(
+                f"out of memory with batches of {layout.batch_rows}: the noise floor was measured on fewer probes"
+            )
+
+    def _frozen(self, request: ProbeRequest) -> ProbeRequest:
+        try:
+            return ProbeRequest(request.probe, self.journal.read(request.probe.id).reference)
+        except KeyError:  # held by the caller, whose request says the reference
+            return request
+
+    def _batches(self, missing: Sequence[ProbeRequest], recipe: Recipe, what: str, total: int, *, again: bool) -> bool:
+        """Runs `missing`, journaling batch by batch; False when one did not fit into memory."""
+        if not missing:
+            return True
+        engine = self._engine()
+        done = total - len(missing)
+        self.report(Progress(what, done, total))
+        for batch in engine.plan(missing, recipe):
+            try:
+                captures = _run(engine, batch)
+            except (EngineOutOfMemory, MemoryError):
+                return False
+            self._keep(batch, captures, again=again)
+            done += len(captures)
+            self.report(Progress(what, done, total))
+        return True
+
+    def _keep(self, batch: Batch, captures: Sequence[ProbeCapture], *, again: bool) -> None:
+        try:
+            for request, capture in zip(batch.requests, captures, strict=True):
+                self.journal.append(request, capture, again=again)
+                self.captured += not again
+        finally:
+            self.journal.sync()
+
+    def _engine(self) -> Engine:
+        if self._opened is None:
+            self.report(Progress("loading the model", 0, 1))
+            self._opened = _open(self._open_engine)
+            self.report(Progress("loading the model", 1, 1))
+        if self.journal.engine is None:
+            self.journal.keep_engine(EngineFacts(self._opened.capability, self._opened.bucket_table()))
+        return self._opened
+
+
+def _open(open_engine: Callable[[], Engine]) -> Engine:
+    try:
+        return open_engine()
+    except ImportError as error:
+        missing = f"{error.name} is not installed" if error.name else str(error)
+        raise EngineError(f"capturing needs the model stack: {missing}", hint=HF_HINT) from error
+
+
+def _run(engine: Engine, batch: Batch) -> list[ProbeCapture]:
+    captures = engine.run(batch)
+    if [c.probe_id for c in captures] != [r.probe.id for r in batch.requests]:
+        raise EngineError("the engine answered other probes than it was asked")
+    return captures

@@ -1,0 +1,180 @@
+"""The engine on Hugging Face transformers: text, draws, log-prob sketches and activations from one prefill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bvc.capture.batching import plan_batches
+from bvc.capture.decode import Answer, Asked, Decoder, Decoding, not_finite
+from bvc.capture.engine import Batch, Engine, ProbeCapture, ProbeRequest
+from bvc.capture.follow import Followed, Follower
+from bvc.capture.forward import Forward
+from bvc.capture.gumbel import CoupledSampler
+from bvc.capture.hookpoints import Hookpoints, find_blocks
+from bvc.capture.load import Loaded, Source, failures, load
+from bvc.capture.prompts import Path, Prompts, describe, given_reference, own_reference
+from bvc.capture.sketch import Sketcher
+from bvc.capture.tokens import bucket_table, token_bytes
+from bvc.errors import EngineError
+from bvc.evidence import ActivationBlock, Evidence
+from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference
+
+NAME = "transformers"
+"""The engine's name in recipes."""
+
+
+def open_engine(
+    identity: ModelIdentity, recipe: Recipe, *, allow_pickle: bool = False, trust_remote_code: bool = False
+) -> Engine:
+    """Loads the model found at `identity.location` (an adapter's base at its own) to capture under `recipe`.
+
+    Raises EngineError when it cannot be loaded, EngineOutOfMemory when it does not fit into memory, BadInput for
+    weights that are missing, or pickled without `allow_pickle`.
+    """
+    loaded = load(Source(identity, allow_pickle, trust_remote_code), recipe)
+    with failures(f"cannot use {identity.name}"):
+        return TransformersEngine(loaded, identity, recipe)
+
+
+class TransformersEngine:
+    """A causal language model of transformers. Batches have fixed shapes, so that a probe's numbers are its own."""
+
+    def __init__(self, loaded: Loaded, identity: ModelIdentity, recipe: Recipe) -> None:
+        self.identity = identity
+        self.recipe = recipe
+        self._loaded = loaded
+        config = loaded.core.config.get_text_config()
+        self._room: int | None = getattr(config, "max_position_embeddings", None)
+        self._vocabulary = int(config.vocab_size)
+        self._prompts = Prompts(loaded.tokenizer, _stops(loaded.core))
+        self._forward = Forward(loaded.model, accepts=loaded.core, fill=self._fill(config), vocabulary=self._vocabulary)
+        self._blocks = find_blocks(loaded.core, int(config.num_hidden_layers))
+        watched = bool(recipe.hookpoints) and self._blocks is not None
+        self.capability = Capability.ACTIVATIONS if watched else Capability.LOGPROBS
+
+    def plan(self, requests: Sequence[ProbeRequest], recipe: Recipe) -> list[Batch]:
+        """See `Engine.plan`."""
+        if (recipe.dtype, recipe.device) != (self.recipe.dtype, self.recipe.device):
+            raise EngineError(f"the model was loaded as {self.recipe.dtype} on {self.recipe.device}")
+        return plan_batches(((r, self._measure(r, recipe)) for r in requests), recipe)
+
+    def run(self, batch: Batch) -> list[ProbeCapture]:
+        """See `Engine.run`."""
+        first = describe(batch.requests[0].probe)
+        with failures(f"the model failed on the batch of probe {first}"), torch.inference_mode():
+            return self._run(batch)
+
+    def bucket_table(self) -> npt.NDArray[np.uint8]:
+        """See `Engine.bucket_table`."""
+        return self._buckets
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """See `Engine.token_texts`."""
+        return [self._spellings[i].decode("utf-8", "replace") if 0 <= i < self._vocabulary else "" for i in ids]
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._loaded.release()
+        del self._loaded, self._forward, self._blocks
+
+    @cached_property
+    def _spellings(self) -> list[bytes]:
+        return token_bytes(self._loaded.tokenizer, self._vocabulary)
+
+    @cached_property
+    def _buckets(self) -> npt.NDArray[np.uint8]:
+        return bucket_table(self._spellings)
+
+    @cached_property
+    def _sketcher(self) -> Sketcher:
+        return Sketcher(self._buckets, self._forward.device)
+
+    def _fill(self, config: Any) -> int:
+        tokenizer = self._loaded.tokenizer
+        known = (tokenizer.pad_token_id, tokenizer.eos_token_id, getattr(config, "pad_token_id", None))
+        return next((int(t) for t in known if t is not None and 0 <= int(t) < self._vocabulary), 0)
+
+    def _measure(self, request: ProbeRequest, recipe: Recipe) -> int:
+        """Tokens of a request's prompt. Raises EngineError when prompt and answer do not fit the model's context."""
+        probe = request.probe
+        prompt = len(self._prompts.encode(probe))
+        self._check_room(probe, prompt, probe.max_new_tokens or recipe.max_new_tokens, "an answer")
+        return prompt
+
+    def _check_room(self, probe: Probe, prompt: int, more: int, what: str) -> None:
+        if self._room is not None and prompt + more > self._room:
+            raise EngineError(
+                f"probe {describe(probe)} does not fit: {prompt} tokens and {what} of {more} are more than the model's "
+                f"context of {self._room}",
+                hint="shorten the probe or lower its max_new_tokens",
+            )
+
+    def _run(self, batch: Batch) -> list[ProbeCapture]:
+        probes = [r.probe for r in batch.requests]
+        prompts = [self._prompts.encode(p) for p in probes]
+        hookpoints = self._hookpoints(batch.recipe)
+        with hookpoints.recording() as streams:
+            logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
+        start = {layer: stream[:, -1].float() for layer, stream in streams.items()}  # [rows, d]
+        answers = self._decoder(batch.recipe).answer(context, logits, _asked(batch))
+        outputs = [self._outputs(ways) for ways in answers]
+        references = [_reference(r, o.greedy) for r, o in zip(batch.requests, outputs, strict=True)]
+        paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
+        followed = Follower(self._forward, self._sketcher, hookpoints).follow(context, logits, paths, start)
+        return [
+            ProbeCapture(probe.id, outputs[i], references[i], _evidence(probe, followed[i], start, i))
+            for i, probe in enumerate(probes)
+        ]
+
+    def _hookpoints(self, recipe: Recipe) -> Hookpoints:
+        return Hookpoints(self._blocks or (), recipe.hookpoints if self._blocks else ())
+
+    def _decoder(self, recipe: Recipe) -> Decoder:
+        sampler = CoupledSampler(self._vocabulary, recipe.temperature, self._forward.device)
+        return Decoder(self._forward, sampler, Decoding(recipe.draws, recipe.seed, self._prompts.ends.stops))
+
+    def _outputs(self, answers: Sequence[Answer]) -> Outputs:
+        greedy, *draws = [
+            Generation(self._prompts.decode(a.tokens), "stop" if a.finished else "length", len(a.tokens))
+            for a in answers
+        ]
+        return Outputs(greedy, tuple(draws))
+
+    def _path(self, probe: Probe, prompt: int, reference: Reference) -> Path:
+        path = self._prompts.encode_reference(reference, chat=probe.messages is not None)
+        self._check_room(probe, prompt, len(path.read), "a reference")
+        return path
+
+
+def _reference(request: ProbeRequest, greedy: Generation) -> Reference:
+    given = given_reference(request)
+    return own_reference(greedy.text, finished=greedy.finish == "stop") if given is None else given
+
+
+def _asked(batch: Batch) -> list[Asked]:
+    default = batch.recipe.max_new_tokens
+    return [Asked(r.probe.id, describe(r.probe), r.probe.max_new_tokens or default) for r in batch.requests]
+
+
+def _stops(model: Any) -> list[int]:
+    """The tokens at which the model's own generation settings stop."""
+    settings = getattr(model, "generation_config", None)
+    stops = getattr(settings, "eos_token_id", None)
+    return [int(s) for s in stops] if isinstance(stops, list | tuple) else [] if stops is None else [int(stops)]
+
+
+def _evidence(probe: Probe, followed: Followed, start: dict[str, torch.Tensor], row: int) -> Evidence:
+    vectors = {}
+    for layer, mean in followed.means.items():
+        vectors[f"{layer}/prompt"] = start[layer][row : row + 1].cpu().numpy()
+        vectors[f"{layer}/reference"] = mean[None]
+    numbers = (followed.logprob.target, followed.logprob.entropy, *vectors.values())
+    if not all(np.isfinite(n).all() for n in numbers):
+        raise not_finite(describe(probe))
+    return Evidence(followed.logprob, ActivationBlock(vectors) if vectors else None)

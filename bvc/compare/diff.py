@@ -1,0 +1,188 @@
+"""The comparison of two commits: every probe's distances, verdict and place, and the model as a whole. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from bvc.compare.draws import draws_p_value
+from bvc.compare.measure import Distances, measure
+from bvc.compare.noise import Band, bands
+from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
+from bvc.compare.rank import Standing, stand_out
+from bvc.compare.significance import benjamini_hochberg, exceeds_noise
+from bvc.compare.terms import settle_terms
+from bvc.compare.text import first_difference
+from bvc.compare.verdict import Decision, Finding, decide, decide_overall, undecided_reasons
+from bvc.records import Capability, Outputs, Reference
+from bvc.results import ChannelDistance, DiffSummary, LayerDistance, Overall, TextChange, Verdict
+
+
+@dataclass(frozen=True)
+class ProbeComparison:
+    """One probe; the fields are those of `bvc.results.ProbeDiff`, with the id in place of the probe."""
+
+    id: str
+    verdict: Verdict
+    exceeds: str | None
+    rank: int
+    score: float
+    q_value: float | None
+    channels: Mapping[str, ChannelDistance]
+    text: TextChange
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that a diff says without looking at commits; `probes` are ordered by rank, the fields are those of
+    `bvc.results.DiffResult`. `reasons` is empty where everything compares."""
+
+    capability: Capability
+    reasons: tuple[str, ...]
+    null: Mapping[str, Any]
+    summary: DiffSummary
+    overall: Overall
+    probes: tuple[ProbeComparison, ...]
+    layers: tuple[LayerDistance, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+
+
+def compare(a: Side, b: Side, blocks: Iterable[PairedBlock], *, channels: Sequence[str] = ()) -> Comparison:
+    """Compares `b` with `a` on their common probes and `channels` (default: all that both hold).
+
+    `blocks` are the two sides' arrays, each common probe once, and read once. Raises NotComparable where the sides
+    share no probe, or do not both hold a channel that was asked for.
+    """
+    terms = settle_terms(a, b, channels)
+    texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
+    distances = measure(texts, blocks, terms)
+    noise = [measured for side in (a, b) if (measured := measure_noise(side, terms)) is not None]
+    found = bands(n.channels for n in noise)
+    decisions = _decide(texts, distances, found, terms)
+    standings = stand_out(list(texts), distances.statistics)
+    p_value = exceeds_noise(distances.channels, [n.channels for n in noise])
+    return Comparison(
+        capability=min(a.capability, b.capability, key=lambda c: c.level),
+        reasons=(*terms.reasons, *undecided_reasons(list(decisions.values()))),
+        null={"N0": {channel: b.to_json() for channel, b in found.items()}} if found else {},
+        summary=_summary(texts, decisions),
+        overall=_overall(distances, decisions, p_value, terms),
+        probes=tuple(_ranked(texts, distances, found, decisions, standings)),
+        layers=_layers(distances, bands(n.sites for n in noise)),
+        only_a=tuple(p for p in a.probes if p not in b.probes),
+        only_b=tuple(p for p in b.probes if p not in a.probes),
+    )
+
+
+def measure_noise(side: Side, terms: Terms) -> Distances | None:
+    """Distances between a commit's captures and its re-captures, in the units of `terms`; None where it has none."""
+    if side.noise is None:
+        return None
+    own = replace(terms, recut=False, ranked=False, references=_references(side.probes), apart=frozenset())
+    table = None if terms.table is None else side.table
+    return measure(side.noise.texts, side.noise.blocks, replace(own, table=table))
+
+
+def noise_bands(side: Side) -> dict[str, Band]:
+    """The N0 band of each channel of one commit, for its snapshot; empty where nothing was captured again."""
+    measured = measure_noise(side, settle_terms(side, side))
+    return bands([] if measured is None else [measured.channels])
+
+
+Texts = Mapping[str, tuple[Outputs, Outputs]]
+
+
+def _references(probes: Mapping[str, ProbeSide]) -> dict[str, Reference]:
+    return {p: side.reference for p, side in probes.items() if side.reference is not None}
+
+
+def _decide(texts: Texts, distances: Distances, found: Mapping[str, Band], terms: Terms) -> dict[str, Decision]:
+    draws = _draws_q_values(texts) if terms.draws else {}
+    limits = {channel: b.band for channel, b in found.items()}
+    out: dict[str, Decision] = {}
+    for probe, (a, b) in texts.items():
+        held = {c: values[probe] for c, values in distances.channels.items() if probe in values}
+        same = TEXT not in terms.channels or _equal_outputs(a, b)
+        identical = same and not any(held.values())
+        out[probe] = decide(Finding(identical, held, limits, terms.covered, draws.get(probe)))
+    return out
+
+
+def _equal_outputs(a: Outputs, b: Outputs) -> bool:
+    """Whether the greedy texts and the draws that both sides have are equal, one by one."""
+    pairs = zip(a.draws, b.draws, strict=False)
+    return a.greedy.text == b.greedy.text and all(x.text == y.text for x, y in pairs)
+
+
+def _draws_q_values(texts: Texts) -> dict[str, float]:
+    """q-values of the probes' draws, over all probes that have some on both sides."""
+    p_values: dict[str, float] = {}
+    for probe, (a, b) in texts.items():
+        p = draws_p_value([d.text for d in a.draws], [d.text for d in b.draws])
+        if p is not None:
+            p_values[probe] = p
+    return benjamini_hochberg(p_values)
+
+
+def _summary(texts: Texts, decisions: Mapping[str, Decision]) -> DiffSummary:
+    verdicts = [d.verdict for d in decisions.values()]
+    return DiffSummary(
+        probes=len(texts),
+        same=verdicts.count(Verdict.SAME),
+        changed=verdicts.count(Verdict.CHANGED),
+        undecided=verdicts.count(Verdict.UNDECIDED),
+        identical_text=sum(a.greedy.text == b.greedy.text for a, b in texts.values()),
+    )
+
+
+def _overall(distances: Distances, decisions: Mapping[str, Decision], p_value: float | None, terms: Terms) -> Overall:
+    moved = next((v for c in (LOGPROB, TEXT, ACTIVATION) if (v := distances.channels.get(c))), {})
+    return Overall(
+        p_value=p_value,
+        verdict=decide_overall(list(decisions.values()), p_value, terms.covered),
+        drift=median(moved.values()) if moved else 0.0,
+    )
+
+
+_ORDER = (Verdict.CHANGED, Verdict.UNDECIDED, Verdict.SAME)
+
+
+def _ranked(
+    texts: Texts,
+    distances: Distances,
+    found: Mapping[str, Band],
+    decisions: Mapping[str, Decision],
+    standings: Mapping[str, Standing],
+) -> Iterator[ProbeComparison]:
+    """Changed probes first, then undecided ones, each by score; ids break ties."""
+    order = sorted(texts, key=lambda p: (_ORDER.index(decisions[p].verdict), -standings[p].score, p))
+    for rank, probe in enumerate(order, 1):
+        a, b = texts[probe][0].greedy.text, texts[probe][1].greedy.text
+        yield ProbeComparison(
+            id=probe,
+            verdict=decisions[probe].verdict,
+            exceeds=decisions[probe].exceeds,
+            rank=rank,
+            score=standings[probe].score,
+            q_value=standings[probe].q_value,
+            channels={c: _interval(v[probe], found.get(c)) for c, v in distances.channels.items() if probe in v},
+            text=TextChange(a, b, first_difference(a, b)),
+        )
+
+
+def _interval(distance: float, noise: Band | None) -> ChannelDistance:
+    """The distance give or take what noise explains."""
+    spread = 0.0 if noise is None else noise.band
+    limit = None if noise is None else noise.band
+    return ChannelDistance(distance, (max(0.0, distance - spread), distance + spread), limit)
+
+
+def _layers(distances: Distances, noise: Mapping[str, Band]) -> tuple[LayerDistance, ...]:
+    return tuple(
+        LayerDistance(site, median(values.values()), noise[site].band if site in noise else None)
+        for site, values in sorted(distances.sites.items())
+        if values
+    )

@@ -1,0 +1,184 @@
+"""Distances of two captures in every channel, probe by probe, from evidence that is streamed in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from bvc.compare.activation import Movement, shifts
+from bvc.compare.logprob import Table, divergence
+from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, Terms
+from bvc.compare.text import text_distance
+from bvc.evidence import ActivationBlock, LogprobBlock
+from bvc.records import Generation, Outputs
+
+ByProbe = dict[str, float]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Distances:
+    """Per channel, per activation site, and per statistic that the ranking looks at: `{probe id: number}`.
+
+    Channels: text, word-level edit distance (0 to 1); logprob, mean over the reference of the average of both KL
+    bounds (nats per token; where tokenizers differ, the difference of log-prob per character); activation, mean over
+    sites of the relative distance (0 to 2). A probe that a channel cannot compare is missing there.
+    """
+
+    channels: dict[str, ByProbe] = field(default_factory=dict)
+    sites: dict[str, ByProbe] = field(default_factory=dict)
+    statistics: dict[str, ByProbe] = field(default_factory=dict)
+
+
+def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[PairedBlock], terms: Terms) -> Distances:
+    """All distances between the first and the second of each pair, under `terms`; `blocks` is read once."""
+    distances = Distances()
+    if TEXT in terms.channels:
+        distances.channels[TEXT] = {p: greedy_distance(a.greedy, b.greedy, terms.recut) for p, (a, b) in texts.items()}
+    movement = Movement()
+    unmoved: list[str] = []
+    for block in blocks:
+        if LOGPROB in terms.channels:
+            _add_logprobs(block, terms, distances)
+        if ACTIVATION in terms.channels:
+            _add_activations(block, terms, movement, unmoved)
+    _finish_activations(movement, unmoved, terms, distances)
+    return distances
+
+
+def greedy_distance(a: Generation, b: Generation, recut: bool) -> float:
+    """Distance of two greedy texts; with `recut` (unlike limits) the longer is cut where the other met its limit."""
+    text_a, text_b = a.text, b.text
+    if recut:
+        short = min(len(text_a), len(text_b))
+        if (a if len(text_a) == short else b).finish == "length":
+            text_a, text_b = text_a[:short], text_b[:short]
+    return text_distance(text_a, text_b)
+
+
+def _put(table: dict[str, ByProbe], name: str, ids: list[str], values: npt.ArrayLike) -> None:
+    table.setdefault(name, {}).update(zip(ids, np.asarray(values, float).tolist(), strict=True))
+
+
+def _add_logprobs(block: PairedBlock, terms: Terms, distances: Distances) -> None:
+    kept = np.array([p in terms.references for p in block.ids], bool)
+    a, b, ids = block.a.logprob, block.b.logprob, _chosen(block.ids, kept)
+    if block.identical:
+        _put_unmoved(distances, ids)
+    elif a is None or b is None:
+        return
+    elif terms.table is None:
+        _per_character(_select(a, kept), _select(b, kept), ids, distances)
+    else:
+        _per_position(*_aligned(_select(a, kept), _select(b, kept), ids), terms.table, terms, distances)
+
+
+def _chosen(ids: Sequence[str], kept: Mask) -> list[str]:
+    return [p for p, k in zip(ids, kept, strict=True) if k]
+
+
+_POSITION_STATISTICS = ("kl", "kl first", "kl peak", "target")
+
+
+def _put_unmoved(distances: Distances, ids: list[str]) -> None:
+    _put(distances.channels, LOGPROB, ids, np.zeros(len(ids)))
+    for name in _POSITION_STATISTICS:
+        _put(distances.statistics, name, ids, np.zeros(len(ids)))
+
+
+def _per_character(a: LogprobBlock, b: LogprobBlock, ids: list[str], distances: Distances) -> None:
+    gap = np.abs(_rate(a) - _rate(b))
+    _put(distances.channels, LOGPROB, ids, gap)
+    _put(distances.statistics, "kl", ids, gap)
+
+
+def _rate(block: LogprobBlock) -> npt.NDArray[np.float64]:
+    """Log-probability of each probe's reference per character of the part that was scored, [n]."""
+    rate: npt.NDArray[np.float64] = _sums(block.target, block.lengths)
+    return rate / np.maximum(_sums(block.characters.astype(np.float64), block.lengths), 1)
+
+
+def _per_position(
+    a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table, terms: Terms, distances: Distances
+) -> None:
+    if not ids:
+        return
+    bounds = divergence(a, b, table)
+    both = (bounds.forward + bounds.backward) / 2
+    starts = np.cumsum(a.lengths) - a.lengths
+    mean = _sums(both, a.lengths) / a.lengths
+    _put(distances.channels, LOGPROB, ids, mean)
+    _put(distances.statistics, "kl", ids, mean)
+    _put(distances.statistics, "kl first", ids, both[starts])
+    _put(distances.statistics, "kl peak", ids, np.maximum.reduceat(both, starts))
+    _put(distances.statistics, "target", ids, np.abs(_sums(b.target - a.target, a.lengths) / a.lengths))
+    ended = np.array([terms.references[p].end for p in ids], bool)
+    _put(distances.statistics, "kl end", _chosen(ids, ended), both[starts + a.lengths - 1][ended])
+
+
+def _sums(values: npt.NDArray[np.floating], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Sum over each probe's positions, [n]; 0 for a probe without any."""
+    running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    ends = np.cumsum(lengths)
+    out: npt.NDArray[np.float64] = running[ends] - running[ends - lengths]
+    return out
+
+
+def _aligned(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> tuple[LogprobBlock, LogprobBlock, list[str]]:
+    """Both blocks cut to the probes that run along the same, non-empty, tokens."""
+    kept = (a.lengths == b.lengths) & (a.lengths > 0)
+    a, b, ids = _select(a, kept), _select(b, kept), _chosen(ids, kept)
+    if np.array_equal(a.token_ids, b.token_ids):
+        return a, b, ids
+    same = _sums((a.token_ids != b.token_ids).astype(np.float32), a.lengths) == 0
+    return _select(a, same), _select(b, same), _chosen(ids, same)
+
+
+def _select(block: LogprobBlock, kept: Mask) -> LogprobBlock:
+    if kept.all():
+        return block
+    positions = np.repeat(kept, block.lengths)
+    chosen = {name: getattr(block, name)[positions] for name in block.FIELDS}
+    return replace(block, lengths=block.lengths[kept], **chosen)
+
+
+def _add_activations(block: PairedBlock, terms: Terms, movement: Movement, unmoved: list[str]) -> None:
+    if block.identical:
+        unmoved.extend(block.ids)
+    elif block.a.activation is not None and block.b.activation is not None:
+        _add_shifts(list(block.ids), block.a.activation, block.b.activation, terms, movement)
+
+
+def _add_shifts(ids: list[str], a: ActivationBlock, b: ActivationBlock, terms: Terms, movement: Movement) -> None:
+    along = np.array([p not in terms.apart for p in ids], bool)
+    for site, shift in shifts(a, b).items():
+        if site.endswith("/reference") and not along.all():
+            shift = replace(shift, distance=shift.distance[along], folded=shift.folded[along])
+            movement.add(site, _chosen(ids, along), shift)
+        else:
+            movement.add(site, ids, shift)
+
+
+def _finish_activations(movement: Movement, unmoved: list[str], terms: Terms, distances: Distances) -> None:
+    """Channel, sites and ranking statistics from what was gathered; `unmoved` probes are 0 everywhere."""
+    still = dict.fromkeys(unmoved, 0.0)
+    for site in sorted(movement.ids):
+        distances.sites[site] = movement.raw(site) | still
+        if terms.ranked:
+            distances.statistics[f"activation {site}"] = movement.beyond_shift(site, unmoved)
+    if unmoved and not movement.ids:
+        distances.channels[ACTIVATION] = still
+    elif movement.ids:
+        distances.channels[ACTIVATION] = _means(list(distances.sites.values()))
+
+
+def _means(tables: list[ByProbe]) -> ByProbe:
+    """Mean of each probe over the tables that have it."""
+    gathered: dict[str, list[float]] = {}
+    for table in tables:
+        for probe, value in table.items():
+            gathered.setdefault(probe, []).append(value)
+    return {probe: sum(values) / len(values) for probe, values in gathered.items()}

@@ -1,0 +1,79 @@
+"""Tests over a whole suite: false discoveries among probes, and whether the model as a whole moved beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_PERMUTATIONS = 999
+_SEED = 20_250_101
+"""Fixed, so that the same captures always give the same p-value."""
+
+Column = npt.NDArray[np.float64]
+
+
+def benjamini_hochberg(p_values: Mapping[str, float]) -> dict[str, float]:
+    """q-values: the least false discovery rate at which each is a discovery (Benjamini and Hochberg 1995)."""
+    names = sorted(p_values, key=lambda name: p_values[name])
+    out: dict[str, float] = {}
+    least = 1.0
+    for rank in range(len(names), 0, -1):
+        name = names[rank - 1]
+        least = min(least, p_values[name] * len(names) / rank)
+        out[name] = least
+    return out
+
+
+def exceeds_noise(
+    compared: Mapping[str, Mapping[str, float]], noise: Sequence[Mapping[str, Mapping[str, float]]]
+) -> float | None:
+    """p-value of "the distances between two commits are no greater than those between re-captures of one".
+
+    `compared` is `{channel: {probe: distance}}`, `noise` the same for each set of re-captures. The statistic is the
+    greatest, over channels, of the standardised rank sum of the compared probes; its null is the same statistic over
+    random relabelings of all rows (probes, whole: their channels stay together), p = (1 + b) / (B + 1). None where no
+    noise was measured.
+    """
+    channels = sorted(c for c in compared if compared[c] and any(table.get(c) for table in noise))
+    if not channels:
+        return None
+    rows = _rows(compared, channels)
+    null = [row for table in noise for row in _rows(table, channels)]
+    if not rows or not null:
+        return None
+    ranks = np.stack([_standard_ranks(np.array(column, float)) for column in zip(*rows, *null, strict=True)])
+    return _p_value(ranks, len(null))
+
+
+def _rows(table: Mapping[str, Mapping[str, float]], channels: Sequence[str]) -> list[tuple[float, ...]]:
+    """One row per probe that all of `channels` compare."""
+    probes = sorted(set.intersection(*(set(table.get(c, ())) for c in channels)))
+    return [tuple(table[c][p] for c in channels) for p in probes]
+
+
+def _standard_ranks(values: Column) -> Column:
+    """Mid-ranks with mean 0 and standard deviation 1 (all 0 where all values are equal)."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    spread = ranks.std()
+    out: Column = (ranks - ranks.mean()) / (spread if spread > 0 else 1.0)
+    return out
+
+
+def _p_value(ranks: npt.NDArray[np.float64], null: int) -> float:
+    """`ranks` is [channels, rows], the null's rows last. A low rank sum of the null is a high one of the others."""
+    total = ranks.shape[1]
+    observed = (-ranks[:, total - null :].sum(1)).max()
+    generator = np.random.default_rng(_SEED)
+    chosen = np.argsort(generator.random((_PERMUTATIONS, total)), axis=1)[:, :null]
+    relabeled = (-ranks[:, chosen].sum(2)).max(0)
+    return float((1 + (relabeled >= observed - 1e-9).sum()) / (_PERMUTATIONS + 1))
+
+
+def upper_tail(scores: Column, n: int) -> Column:
+    """P(Z >= score) [n] for a standard normal Z."""
+    from math import erfc, sqrt
+
+    return np.array([erfc(s / sqrt(2)) / 2 for s in scores])

@@ -1,0 +1,85 @@
+"""`signatures/<channel>.json`: which tiles hold a channel's numbers. Pure values; layer 2, no numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bvc.errors import BvcError, DamagedObject
+from bvc.records import FORMAT_VERSION, Json
+
+BLOCK = 16
+"""Probes of one tile: 16 probes x 48 positions x 512 bytes of buckets stay under 1 MiB."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a channel: numpy type string, shape of a row, and the SHA-256 of each tile."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    tiles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The tile grid of one channel; tile i covers probes `i * block` up to `(i + 1) * block` of the probe order.
+
+    `lengths` are the positions per probe (log-prob channel; empty otherwise), `bucket_table` the chunk that maps
+    token ids to mass buckets.
+    """
+
+    channel: str
+    block: int
+    fields: Mapping[str, Field]
+    lengths: tuple[int, ...] = ()
+    bucket_table: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def tile_row(self, index: int) -> tuple[str, ...]:
+        """The tiles of all fields for block `index`, in the order of the sorted field names."""
+        return tuple(self.fields[name].tiles[index] for name in sorted(self.fields))
+
+    def to_json(self) -> Json:
+        out: Json = {
+            "version": FORMAT_VERSION,
+            "channel": self.channel,
+            "block": self.block,
+            "fields": {
+                name: {"dtype": f.dtype, "shape": list(f.shape), "tiles": list(f.tiles)}
+                for name, f in self.fields.items()
+            },
+        }
+        if self.lengths:
+            out["lengths"] = list(self.lengths)
+        if self.bucket_table is not None:
+            out["buckets_table"] = self.bucket_table
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Manifest:
+        check_version(data, "a signature")
+        return cls(
+            channel=data["channel"],
+            block=data["block"],
+            fields={n: Field(f["dtype"], tuple(f["shape"]), tuple(f["tiles"])) for n, f in data["fields"].items()},
+            lengths=tuple(data.get("lengths", ())),
+            bucket_table=data.get("buckets_table"),
+        )
+
+
+def check_version(data: Mapping[str, Any], what: str) -> None:
+    """Raises BvcError when a stored record is newer than this program reads, DamagedObject when it has no version."""
+    version = data.get("version") if isinstance(data, Mapping) else None
+    if not isinstance(version, int):
+        raise DamagedObject(f"{what} has no version: it is not a bvc record", hint="run `bvc fsck`")
+    if version > FORMAT_VERSION:
+        raise BvcError(
+            f"{what} has format version {version}; this bvc reads up to {FORMAT_VERSION}", hint="update bvc to read it"
+        )
+
+
+def blocks(order: Sequence[str], size: int) -> list[Sequence[str]]:
+    """`order` cut into the probe blocks of a tile grid."""
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,0 +1,68 @@
+"""Two snapshots' arrays side by side, block by block: what comparison streams over. Layer 2, numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bvc.evidence import Evidence
+from bvc.repository.manifest import BLOCK, blocks
+from bvc.repository.snapshot_view import Signatures
+from bvc.repository.tiles import concatenate, rows
+
+_CACHED_BLOCKS = 8
+
+
+@dataclass(frozen=True)
+class PairedBlock:
+    """The evidence of the same probes on both sides. Where all stored bytes are equal, `identical` is set and
+    nothing was read (both sides are empty)."""
+
+    ids: tuple[str, ...]
+    a: Evidence
+    b: Evidence
+    identical: bool = False
+
+
+class RowReader:
+    """Rows of one tile grid by probe id; keeps the last few blocks, so that orders that differ a little stay cheap."""
+
+    def __init__(self, signatures: Signatures) -> None:
+        self._signatures = signatures
+        self._blocks: dict[int, Evidence] = {}
+
+    def row(self, probe: str) -> Evidence:
+        """One probe's evidence as a block of one."""
+        index, row = divmod(self._signatures.position[probe], BLOCK)
+        return rows(self.block(index), row, row + 1)
+
+    def block(self, index: int) -> Evidence:
+        """A whole block, from memory or from the packs."""
+        if index not in self._blocks:
+            while len(self._blocks) >= _CACHED_BLOCKS:
+                del self._blocks[next(iter(self._blocks))]
+            self._blocks[index] = self._signatures.block(index)
+        return self._blocks[index]
+
+    def gather(self, probes: Sequence[str]) -> Evidence:
+        """The evidence of `probes` in that order."""
+        return concatenate([self.row(probe) for probe in probes])
+
+
+def paired_blocks(a: Signatures, b: Signatures, ids: Sequence[str]) -> Iterator[PairedBlock]:
+    """All of `ids`, which both grids hold, block by block in the order of `b`."""
+    wanted = set(ids)
+    left, right = RowReader(a), RowReader(b)
+    for index, block in enumerate(blocks(b.order, BLOCK)):
+        common = tuple(probe for probe in block if probe in wanted)
+        aligned = common == tuple(block) == tuple(a.order[index * BLOCK : (index + 1) * BLOCK])
+        if aligned and _tiles(a, index) == _tiles(b, index):
+            yield PairedBlock(common, Evidence(), Evidence(), identical=True)
+        elif aligned:
+            yield PairedBlock(common, left.block(index), right.block(index))
+        elif common:
+            yield PairedBlock(common, left.gather(common), right.gather(common))
+
+
+def _tiles(signatures: Signatures, index: int) -> dict[str, tuple[str, ...]]:
+    return {channel: manifest.tile_row(index) for channel, manifest in signatures.manifests.items()}

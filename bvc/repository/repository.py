@@ -1,0 +1,98 @@
+"""A project with its `.bvc`: finding, creating and opening it. Layer 2."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+from bvc.config import DEFAULT_TEXT, Config, load_config
+from bvc.errors import BvcError, NoRepository
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.store.store import Store
+
+CONFIG_FILE = "bvc.toml"
+PROBES_FOLDER = "probes"
+BEHAVIORS_FILE = "behaviors.toml"
+BEHAVIORS_TEXT = """\
+# Named behaviors of this project. `bvc commit` keeps this file with every commit.
+# bvc 0.1 records it and does not score it.
+"""
+
+
+class Repository:
+    """An open project: `root` is the folder that holds `bvc.toml`, `probes/` and `.bvc/`."""
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self.root = root
+        self.store = store
+
+    @classmethod
+    def open(cls, start: Path) -> Repository:
+        """The project at `start` or in the nearest folder above it. Raises NoRepository when there is none."""
+        here = start.resolve()
+        for folder in (here, *here.parents):
+            if (folder / ".bvc" / "HEAD").exists():
+                return cls(folder, Store.open(folder / ".bvc"))
+        raise NoRepository(
+            f"no bvc repository in {start} or any folder above it", hint="run `bvc init` in your project's folder"
+        )
+
+    def close(self) -> None:
+        """Releases the index and open files."""
+        self.store.close()
+
+    def __enter__(self) -> Repository:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings of `bvc.toml`; the defaults when the file does not exist."""
+        return load_config(self.root / CONFIG_FILE)
+
+    @property
+    def probes_folder(self) -> Path:
+        """Where the suite files are."""
+        return self.root / PROBES_FOLDER
+
+    @property
+    def captures_folder(self) -> Path:
+        """Where journals of unfinished captures are."""
+        return self.store.root / "bvc" / "tmp" / "captures"
+
+    def snapshot(self, commit: str) -> SnapshotView:
+        """The recorded snapshot of a commit (full id)."""
+        return SnapshotView(self.store, self.store.history.info(commit))
+
+
+def create_project(folder: Path, starter: bytes) -> tuple[list[str], list[str]]:
+    """Makes `folder` a project; nothing that exists is overwritten.
+
+    `starter` is the content of `probes/starter.jsonl`. Returns the relative names created and those kept.
+    """
+    created: list[str] = []
+    kept: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        existed = (folder / ".bvc" / "HEAD").exists()
+        Store.create(folder / ".bvc").close()
+        (kept if existed else created).append(".bvc/")
+        texts = {CONFIG_FILE: DEFAULT_TEXT.encode(), BEHAVIORS_FILE: BEHAVIORS_TEXT.encode()}
+        for name, content in {**texts, f"{PROBES_FOLDER}/starter.jsonl": starter}.items():
+            (created if _write_new(folder / name, content) else kept).append(name)
+    except OSError as error:
+        raise BvcError(f"cannot create a project in {folder}: {error.strerror}") from error
+    return created, kept
+
+
+def _write_new(path: Path, content: bytes) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,259 @@
+"""Writing one snapshot's tree and tiles, streaming: at most one block of probes is held at a time. Layer 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from bvc.codec import canonical
+from bvc.ids import shard
+from bvc.records import FORMAT_VERSION, Outputs, Reference, Snapshot, Suite
+from bvc.repository.manifest import BLOCK, Field, Manifest, blocks
+from bvc.repository.snapshot_view import Signatures, SnapshotView
+from bvc.store.objects import TreeEntry
+from bvc.store.transaction import Transaction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from bvc.evidence import Evidence
+    from bvc.repository.pairs import RowReader
+
+_FILE, _FOLDER = 0o100644, 0o040000
+Folder = dict[str, "Folder | str"]
+"""A tree to be written: names to blob ids or to further folders."""
+
+
+class Captured(Protocol):
+    """What a capture of one probe gives to be stored."""
+
+    @property
+    def outputs(self) -> Outputs: ...
+    @property
+    def reference(self) -> Reference | None: ...
+    @property
+    def evidence(self) -> Evidence: ...
+
+
+class Fresh:
+    """Captures made now, read one by one from where they were kept (the journal)."""
+
+    signatures: Signatures | None = None
+
+    def __init__(self, read: Callable[[str], Captured]) -> None:
+        self._read = read
+
+    def outputs(self, probe: str) -> Outputs:
+        """The probe's texts."""
+        return self._read(probe).outputs
+
+    def reference(self, probe: str) -> Reference | None:
+        """The continuation the probe was teacher-forced along, None without one."""
+        return self._read(probe).reference
+
+    def output_blob(self, transaction: Transaction, probe: str) -> str:
+        """The blob id of the probe's outputs."""
+        return transaction.blob(canonical(self.outputs(probe).to_json()))
+
+    def reference_blob(self, transaction: Transaction, probe: str) -> str | None:
+        """The blob id of the probe's reference, None without one."""
+        reference = self.reference(probe)
+        return None if reference is None else transaction.blob(canonical(reference.to_json()))
+
+    def evidence(self, probe: str) -> Evidence:
+        """The probe's numeric channels, as a block of one."""
+        return self._read(probe).evidence
+
+
+class Stored:
+    """Captures that an earlier commit holds; `recaptures` takes its second layout instead of its first."""
+
+    def __init__(self, view: SnapshotView, *, recaptures: bool = False) -> None:
+        self.view = view
+        again = view.recaptures if recaptures else None
+        self.signatures: Signatures = view.signatures if again is None else again.signatures
+        self.outputs = view.outputs if again is None else again.outputs
+        self.reference = view.reference
+        self._outputs = view.output_blobs if again is None else again.output_blobs
+        self._rows: RowReader | None = None
+
+    @property
+    def output_ids(self) -> frozenset[str]:
+        """The probes whose captures are held."""
+        return frozenset(self._outputs)
+
+    def output_blob(self, transaction: Transaction, probe: str) -> str:  # noqa: ARG002 - the same form as Fresh
+        """The blob id of the probe's outputs."""
+        return self._outputs[probe]
+
+    def reference_blob(self, transaction: Transaction, probe: str) -> str | None:  # noqa: ARG002
+        """The blob id of the probe's reference, None without one."""
+        return self.view.reference_blobs.get(probe)
+
+    def evidence(self, probe: str) -> Evidence:
+        """The probe's numeric channels, as a block of one."""
+        if self._rows is None:
+            from bvc.repository.pairs import RowReader
+
+            self._rows = RowReader(self.signatures)
+        return self._rows.row(probe)
+
+
+Source = Fresh | Stored
+
+
+@dataclass(frozen=True)
+class SnapshotDraft:
+    """All that a snapshot's tree is made of. `sources` says for each probe id where its capture is; `recaptures` the
+    same for the probes captured again. `bucket_table` ([vocab] uint8) goes with log-probs."""
+
+    snapshot: Snapshot
+    suites: tuple[Suite, ...]
+    sources: Mapping[str, Source]
+    recaptures: Mapping[str, Source] = field(default_factory=dict)
+    bucket_table: npt.NDArray[np.uint8] | None = None
+    behaviors: bytes | None = None
+
+
+def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
+    """Writes everything of `draft` but the commit; returns the tree id."""
+    root: Folder = {"snapshot.json": transaction.blob(canonical(draft.snapshot.to_json()))}
+    if draft.behaviors is not None:
+        root["behaviors.toml"] = transaction.blob(draft.behaviors)
+    root["probes"] = _probe_folder(transaction, draft.suites)
+    if draft.sources:
+        root["outputs"], references = _text_folders(transaction, draft)
+        if references:
+            root["references"] = references
+        root["signatures"] = _grid(transaction, list(draft.sources), draft.sources, draft.bucket_table)
+    if draft.recaptures:
+        root["recaptures"] = _recapture_folder(transaction, draft)
+    return _write_folder(transaction, root)
+
+
+def _write_folder(transaction: Transaction, folder: Folder) -> str:
+    entries = [
+        TreeEntry(name, _FILE, child) if isinstance(child, str) else TreeEntry(name, _FOLDER, _write_folder(transaction, child))
+        for name, child in folder.items()
+    ]
+    return transaction.tree(entries)
+
+
+def _file(folder: Folder, path: Sequence[str], blob: str) -> None:
+    for part in path[:-1]:
+        inner = folder.setdefault(part, {})
+        assert isinstance(inner, dict)  # noqa: S101 - two-digit shards never meet file names
+        folder = inner
+    folder[path[-1]] = blob
+
+
+def _probe_folder(transaction: Transaction, suites: Sequence[Suite]) -> Folder:
+    out: Folder = {}
+    for suite in suites:
+        for probe in suite.probes:
+            blob = transaction.blob(canonical(probe.to_json()))
+            _file(out, (suite.name, shard(probe.id), f"{probe.id}.json"), blob)
+    return out
+
+
+def _text_folders(transaction: Transaction, draft: SnapshotDraft) -> tuple[Folder, Folder]:
+    outputs: Folder = {}
+    references: Folder = {}
+    suites_of: dict[str, list[str]] = {}
+    for suite in draft.suites:
+        for asked in suite.probes:
+            suites_of.setdefault(asked.id, []).append(suite.name)
+    for probe, source in draft.sources.items():
+        output, reference = source.output_blob(transaction, probe), source.reference_blob(transaction, probe)
+        for name in suites_of[probe]:
+            _file(outputs, (name, shard(probe), f"{probe}.json"), output)
+            if reference is not None:
+                _file(references, (name, shard(probe), probe), reference)
+    return outputs, references
+
+
+def _recapture_folder(transaction: Transaction, draft: SnapshotDraft) -> Folder:
+    outputs: Folder = {}
+    for probe, source in draft.recaptures.items():
+        _file(outputs, (shard(probe), f"{probe}.json"), source.output_blob(transaction, probe))
+    return {"outputs": outputs, "signatures": _grid(transaction, list(draft.recaptures), draft.recaptures, draft.bucket_table)}
+
+
+@dataclass
+class _Grid:
+    """The tile grid of one `signatures/` folder while it is written."""
+
+    dtypes: dict[str, dict[str, Field]] = field(default_factory=dict)
+    tiles: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    lengths: list[int] = field(default_factory=list)
+    bucket_table: str | None = None
+
+    def add(self, channel: str, name: str, spec: Field, tile: str) -> None:
+        self.dtypes.setdefault(channel, {})[name] = spec
+        self.tiles.setdefault(channel, {}).setdefault(name, []).append(tile)
+
+    def manifests(self) -> dict[str, Manifest]:
+        return {
+            channel: Manifest(
+                channel,
+                BLOCK,
+                {n: Field(specs[n].dtype, specs[n].shape, tuple(tiles)) for n, tiles in self.tiles[channel].items()},
+                lengths=tuple(self.lengths) if channel == "logprob" else (),
+                bucket_table=self.bucket_table if channel == "logprob" else None,
+            )
+            for channel, specs in self.dtypes.items()
+        }
+
+
+def _grid(
+    transaction: Transaction,
+    order: list[str],
+    sources: Mapping[str, Source],
+    bucket_table: npt.NDArray[np.uint8] | None,
+) -> Folder:
+    """The `signatures/` folder for the probes of `order`: tiles of an unchanged block are named, not written."""
+    grid = _Grid(bucket_table=None if bucket_table is None else transaction.chunk(bucket_table))
+    for block in blocks(order, BLOCK):
+        held = _held_block(block, [sources[probe] for probe in block])
+        if held is not None:
+            _reuse_block(grid, *held, len(block))
+        else:
+            _write_block(transaction, grid, [sources[probe].evidence(probe) for probe in block])
+    files: Folder = {
+        f"{channel}.json": transaction.blob(canonical(m.to_json())) for channel, m in grid.manifests().items()
+    }
+    files["probes.json"] = transaction.blob(canonical({"version": FORMAT_VERSION, "probes": order}))
+    return files
+
+
+def _held_block(block: Sequence[str], sources: Sequence[Source]) -> tuple[Signatures, int] | None:
+    """The stored grid and block index that hold exactly the probes of `block`, if one does."""
+    held = sources[0].signatures
+    if held is None or any(source.signatures is not held for source in sources):
+        return None
+    index, row = divmod(held.position[block[0]], BLOCK)
+    same = row == 0 and tuple(held.order[index * BLOCK : (index + 1) * BLOCK]) == tuple(block)
+    return (held, index) if same else None
+
+
+def _reuse_block(grid: _Grid, held: Signatures, index: int, count: int) -> None:
+    for channel, manifest in held.manifests.items():
+        for name, spec in manifest.fields.items():
+            grid.add(channel, name, spec, spec.tiles[index])
+        if manifest.lengths:
+            grid.lengths.extend(manifest.lengths[index * BLOCK : index * BLOCK + count])
+        if manifest.bucket_table is not None:
+            grid.bucket_table = manifest.bucket_table
+
+
+def _write_block(transaction: Transaction, grid: _Grid, parts: list[Evidence]) -> None:
+    from bvc.repository.tiles import channel_arrays, concatenate, field_spec
+
+    evidence = concatenate(parts)
+    for channel, arrays in channel_arrays(evidence).items():
+        for name, array in arrays.items():
+            grid.add(channel, name, field_spec(array, ()), transaction.chunk(array))
+    if evidence.logprob is not None:
+        grid.lengths.extend(int(n) for n in evidence.logprob.lengths)

@@ -1,0 +1,83 @@
+"""Tiles to evidence blocks and back: the only place that knows how channels lie in chunks. Layer 2, numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bvc.errors import DamagedObject
+from bvc.evidence import ActivationBlock, Evidence, LogprobBlock
+from bvc.repository.manifest import Field, Manifest
+from bvc.store.chunks import Chunks
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+def read_block(chunks: Chunks, manifests: Mapping[str, Manifest], index: int, probes: int) -> Evidence:
+    """The evidence of probe block `index` of a snapshot of `probes` probes. Raises DamagedObject for tiles that do
+    not have the shape that their manifest states."""
+    logprob, activation = manifests.get("logprob"), manifests.get("activation")
+    return Evidence(
+        logprob=None if logprob is None else _read_logprob(chunks, logprob, index),
+        activation=None if activation is None else _read_activation(chunks, activation, index, probes),
+    )
+
+
+def _read_logprob(chunks: Chunks, manifest: Manifest, index: int) -> LogprobBlock:
+    lengths = np.asarray(manifest.lengths[index * manifest.block : (index + 1) * manifest.block], dtype=np.int64)
+    arrays = _read_fields(chunks, manifest, index, int(lengths.sum()))
+    return LogprobBlock(lengths, *(arrays[name] for name in LogprobBlock.FIELDS))
+
+
+def _read_activation(chunks: Chunks, manifest: Manifest, index: int, probes: int) -> ActivationBlock:
+    rows = min(manifest.block, probes - index * manifest.block)
+    return ActivationBlock(_read_fields(chunks, manifest, index, rows))
+
+
+def _read_fields(chunks: Chunks, manifest: Manifest, index: int, rows: int) -> Arrays:
+    out: Arrays = {}
+    for name, spec in manifest.fields.items():
+        array = chunks.get(spec.tiles[index])
+        if array.shape != (rows, *spec.shape) or array.dtype != np.dtype(spec.dtype):
+            raise DamagedObject(
+                f"tile {spec.tiles[index]} of {manifest.channel}/{name} has shape {array.shape} and type "
+                f"{array.dtype}, its manifest says {(rows, *spec.shape)} and {spec.dtype}",
+                hint="run `bvc fsck`",
+            )
+        out[name] = array
+    return out
+
+
+def channel_arrays(evidence: Evidence) -> dict[str, Arrays]:
+    """`{channel: {field: rows}}` of an evidence block, as its tiles store it."""
+    out: dict[str, Arrays] = {}
+    if evidence.logprob is not None:
+        out["logprob"] = {name: getattr(evidence.logprob, name) for name in LogprobBlock.FIELDS}
+    if evidence.activation is not None:
+        out["activation"] = dict(evidence.activation.vectors)
+    return out
+
+
+def field_spec(array: np.ndarray[Any, Any], tiles: tuple[str, ...]) -> Field:
+    """The manifest entry of a field whose tiles look like `array`."""
+    return Field(array.dtype.newbyteorder("<").str, array.shape[1:], tiles)
+
+
+def concatenate(parts: list[Evidence]) -> Evidence:
+    """The probes of several evidence blocks in order; all must hold the same channels."""
+    logprobs = [p.logprob for p in parts if p.logprob is not None]
+    activations = [p.activation for p in parts if p.activation is not None]
+    return Evidence(
+        logprob=LogprobBlock.concatenate(logprobs) if logprobs else None,
+        activation=ActivationBlock.concatenate(activations) if activations else None,
+    )
+
+
+def rows(evidence: Evidence, start: int, stop: int) -> Evidence:
+    """Probes `start` to `stop` (exclusive) of a block."""
+    return Evidence(
+        logprob=None if evidence.logprob is None else evidence.logprob.rows(start, stop),
+        activation=None if evidence.activation is None else evidence.activation.rows(start, stop),
+    )
