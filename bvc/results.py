@@ -240,10 +240,10 @@ class ReflogEntry:
 
 @dataclass(frozen=True)
 class SuiteSummary:
-    """One suite file of the project."""
+    """One suite file of the project; `duplicates` are rows that an import left out because they ask the same."""
 
     name: str
     probes: int
     digest: str
     tags: Mapping[str, int] = field(default_factory=dict)
-
+    duplicates: int = 0

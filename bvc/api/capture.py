@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bvc.api.capture_plan import Plan, key_of, plan, recaptured_ids
-from bvc.api.commit import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
+from bvc.api.commit_records import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
 from bvc.api.lineage import lineage_notes
 from bvc.api.references import inherited_references
 from bvc.capture.engine import ProbeRequest
@@ -65,7 +65,7 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
         bucket_table=table,
         keys=(key_of(model, run.recipe),),
         notes=(*lineage_notes(repository, model, target.parents), *run.notes),
-        finish=journal.clear,
+        finish=lambda done: journal.clear() if done else journal.close(),
     )
 
 
@@ -90,9 +90,7 @@ def _recipe(repository: Repository, options: CommitOptions, model: ModelIdentity
 def _engine(model: ModelIdentity, recipe: Recipe, options: CommitOptions) -> Engine:
     from bvc.capture.transformers_engine import open_engine
 
-    return open_engine(
-        model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code
-    )
+    return open_engine(model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
 
 
 class _Assembled:
@@ -169,4 +167,3 @@ def _noise_summary(assembled: _Assembled, capability: Capability, table: Any) ->
 
 def _counts(probes: Mapping[str, Probe], recipe: Recipe, recaptures: Mapping[str, Source]) -> dict[str, int]:
     return {"probes": len(probes), "draws": recipe.draws, "recaptures": len(recaptures)}
-

@@ -3,86 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from bvc.api.commit_records import Captures, CommitOptions, Target
 from bvc.api.refs import local_offset
-from bvc.api.suites import selected_suites
 from bvc.errors import UsageError
-from bvc.records import ModelIdentity, Probe, Snapshot, Suite, SuiteEntry
+from bvc.records import ModelIdentity, Snapshot
 from bvc.repository.repository import BEHAVIORS_FILE, Repository
 from bvc.repository.revisions import resolve
-from bvc.repository.snapshot_writer import SnapshotDraft, Source, write_snapshot
-from bvc.results import CommitResult, Progress
+from bvc.repository.snapshot_writer import SnapshotDraft, write_snapshot
+from bvc.results import CommitResult
 from bvc.store.transaction import CommitDraft
-
-Report = Callable[[Progress], None]
-
-
-def silent(_: Progress) -> None:
-    """Takes progress and shows nothing."""
-
-
-@dataclass(frozen=True)
-class CommitOptions:
-    """What a commit is asked to do; None means what `bvc.toml` says.
-
-    Either `checkpoint` (a Hugging Face folder, a PEFT adapter folder or a hub id) or `outputs` (a file of recorded
-    outputs of the model called `model`). `parents` are revisions; without them the tip of the branch is the parent.
-    """
-
-    checkpoint: str | None = None
-    outputs: Path | None = None
-    model: str | None = None
-    message: str | None = None
-    parents: Sequence[str] = ()
-    suites: Sequence[str] = ()
-    draws: int | None = None
-    max_new_tokens: int | None = None
-    capture: bool = True
-    dtype: str | None = None
-    device: str | None = None
-    batch_size: int | None = None
-    seed: int | None = None
-    base: str | None = None
-    hub_cache: Path | None = None
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-    author: str = "unknown <unknown@localhost>"
-    progress: Report | None = None
-
-    @property
-    def report(self) -> Report:
-        """Where progress goes."""
-        return self.progress or silent
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a commit goes: the ref that moves, the tip seen when the work began, and the parents."""
-
-    ref: str
-    branch: str | None
-    tip: str | None
-    parents: tuple[str, ...]
-    explicit: bool
-
-
-@dataclass(frozen=True)
-class Captures:
-    """What a capture brought together, ready to be written; `finish` clears what was only kept for resuming."""
-
-    snapshot: Snapshot
-    suites: tuple[Suite, ...]
-    sources: Mapping[str, Source]
-    captured: int = 0
-    recaptures: Mapping[str, Source] = field(default_factory=dict)
-    bucket_table: Any = None
-    keys: tuple[bytes, ...] = ()
-    notes: tuple[str, ...] = ()
-    finish: Callable[[], None] = lambda: None
 
 
 def commit(repository: Repository, options: CommitOptions) -> CommitResult:
@@ -95,8 +28,12 @@ def commit(repository: Repository, options: CommitOptions) -> CommitResult:
     _check(options)
     target = commit_target(repository, options.parents)
     captures = _captures(repository, options, target)
-    new, extra = _write(repository, options, target, captures)
-    captures.finish()
+    try:
+        new, extra = _write(repository, options, target, captures)
+    except BaseException:
+        captures.finish(False)
+        raise
+    captures.finish(True)
     info = repository.store.history.info(new)
     return CommitResult(
         commit=new,
@@ -141,21 +78,6 @@ def _captures(repository: Repository, options: CommitOptions, target: Target) ->
     from bvc.api.capture import captures, registration
 
     return captures(repository, options, target) if options.capture else registration(repository, options)
-
-
-def suite_entries(suites: Sequence[Suite]) -> tuple[SuiteEntry, ...]:
-    """The suites as `snapshot.json` lists them."""
-    return tuple(SuiteEntry(s.name, s.digest, len(s.probes)) for s in suites)
-
-
-def named_suites(repository: Repository, options: CommitOptions) -> tuple[Suite, ...]:
-    """The suites of this commit, read from the project."""
-    return selected_suites(repository, options.suites)
-
-
-def unique_probes(suites: Sequence[Suite]) -> dict[str, Probe]:
-    """`{id: probe}` over all suites in order, a probe that stands in several once."""
-    return {probe.id: probe for suite in suites for probe in suite.probes}
 
 
 def _write(
@@ -227,5 +149,7 @@ def _keep_former_tip(repository: Repository, options: CommitOptions, target: Tar
     if any(store.refs.peel(name) == tip for name in store.refs.all() if name != target.ref):
         return ()
     name = f"{target.branch or 'detached'}-{tip[:7]}"
-    store.refs.update(f"refs/heads/{name}", tip, None, "branch: kept by commit --parent", options.author, int(time.time()))
+    store.refs.update(
+        f"refs/heads/{name}", tip, None, "branch: kept by commit --parent", options.author, int(time.time())
+    )
     return (f"{target.branch or 'HEAD'} moved to a sibling of its former tip, which is kept as branch {name}",)

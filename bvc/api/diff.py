@@ -26,7 +26,8 @@ def diff(repository: Repository, a: str | None, b: str | None, *, channels: Sequ
     for view in (left, right):
         if view.snapshot.capability is None:
             raise NotComparable(
-                f"commit {view.info.id[:10]} was registered without capture", hint="commit it again without --no-capture"
+                f"commit {view.info.id[:10]} was registered without capture",
+                hint="commit it again without --no-capture",
             )
     arrays = not channels or bool(ARRAYS & set(channels))
     sides = _sides(left, right, arrays=arrays)

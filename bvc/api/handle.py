@@ -76,7 +76,9 @@ class Repo:
     def __enter__(self) -> Repo:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -94,8 +96,9 @@ class Repo:
         return self.repository.config.author or self.default_author or UNKNOWN_AUTHOR
 
     def commit(self, checkpoint: str | None = None, **options: Any) -> CommitResult:
-        """Captures a checkpoint (or takes recorded `outputs`) and commits it; see `bvc.api.commit.CommitOptions`."""
-        from bvc.api.commit import CommitOptions, commit
+        """Captures a checkpoint (or takes recorded `outputs`) and commits it; see `bvc.api.commit_records.CommitOptions`."""
+        from bvc.api.commit import commit
+        from bvc.api.commit_records import CommitOptions
 
         return commit(self.repository, CommitOptions(checkpoint=checkpoint, **{"author": self.author, **options}))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bvc.api.commit import Captures, CommitOptions, suite_entries
+from bvc.api.commit_records import Captures, CommitOptions, suite_entries
 from bvc.api.suites import suite_names, suite_path
 from bvc.capture.recorded import read_outputs
 from bvc.errors import UsageError

@@ -11,9 +11,7 @@ from bvc.repository.revisions import find_ref, resolve
 from bvc.results import BranchEntry
 
 # Git's rules for ref names (git-check-ref-format), the parts that concern one short name.
-_BAD_NAME = re.compile(
-    r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/$|\.$|\.lock(/|$)|/\.|^@$|^HEAD$", re.ASCII
-)
+_BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/$|\.$|\.lock(/|$)|/\.|^@$|^HEAD$", re.ASCII)
 
 
 def check_name(name: str) -> None:
@@ -47,9 +45,7 @@ def tags(repository: Repository) -> list[BranchEntry]:
     return _listing(repository, "refs/tags/", None)
 
 
-def create_branch(
-    repository: Repository, name: str, revision: str, *, author: str, force: bool = False
-) -> BranchEntry:
+def create_branch(repository: Repository, name: str, revision: str, *, author: str, force: bool = False) -> BranchEntry:
     """Raises UsageError when the branch exists and `force` is not set, or is the one HEAD follows."""
     check_name(name)
     refs, full = repository.store.refs, f"refs/heads/{name}"
@@ -78,7 +74,8 @@ def delete_branch(repository: Repository, name: str, *, force: bool = False) -> 
     merged = head.commit is not None and store.history.is_ancestor(commit, head.commit)
     if not merged and not force:
         raise UsageError(
-            f"branch {name} has commits that HEAD does not reach", hint=f"`bvc branch -D {name}` deletes it all the same"
+            f"branch {name} has commits that HEAD does not reach",
+            hint=f"`bvc branch -D {name}` deletes it all the same",
         )
     entry = _entry(repository, name, commit)
     store.refs.delete(f"refs/heads/{name}", commit)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from bvc.config import is_suite_name
 from bvc.errors import BadInput, UsageError
 from bvc.records import Suite
 from bvc.repository.repository import Repository
@@ -22,7 +24,7 @@ def summarize(suite: Suite) -> SuiteSummary:
 def suite_path(repository: Repository, name: str) -> Path:
     """The file of a suite. Raises BadInput with the names there are when it does not exist."""
     path = repository.probes_folder / f"{name}.jsonl"
-    if not path.is_file():
+    if not is_suite_name(name) or not path.is_file():
         there = ", ".join(suite_names(repository)) or "none"
         raise BadInput(f"there is no suite named {name}", file=str(path), hint=f"suites in this project: {there}")
     return path
@@ -30,7 +32,7 @@ def suite_path(repository: Repository, name: str) -> Path:
 
 def suite_names(repository: Repository) -> list[str]:
     """Names of the suite files of the project."""
-    return sorted(path.stem for path in repository.probes_folder.glob("*.jsonl"))
+    return sorted(path.stem for path in repository.probes_folder.glob("*.jsonl") if not path.name.startswith("."))
 
 
 def selected_suites(repository: Repository, names: Sequence[str]) -> tuple[Suite, ...]:
@@ -42,18 +44,23 @@ def selected_suites(repository: Repository, names: Sequence[str]) -> tuple[Suite
 
 
 def suite_import(
-    repository: Repository, source: str | Path, *, name: str | None = None, format: str | None = None  # noqa: A002
+    repository: Repository,
+    source: str | Path,
+    *,
+    name: str | None = None,
+    format: str | None = None,  # noqa: A002
 ) -> SuiteSummary:
     """Writes `probes/NAME.jsonl`. Raises UsageError when that file exists."""
-    from bvc.suites.importers import import_suite
+    from bvc.suites.importers import import_counted
 
-    suite = import_suite(Path(source), name=name, format=format)
+    imported = import_counted(Path(source), name=name, format=format)
+    suite = imported.suite
     path = repository.probes_folder / f"{suite.name}.jsonl"
     if path.exists():
         raise UsageError(f"{path} exists", hint="choose another --name, or remove that file first")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_suite(path, suite)
-    return summarize(suite)
+    return replace(summarize(suite), duplicates=imported.duplicates)
 
 
 def suites(repository: Repository) -> list[SuiteSummary]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Mapping
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ _SETTINGS = (
     "hookpoints",
 )
 _VERSIONS = ("torch", "transformers", "tokenizers", "peft")
+_DEVICES, _GPUS, _CPUS = Path("/dev"), Path("/proc/driver/nvidia/gpus"), Path("/proc/cpuinfo")
 _ISA = ("amx_tile", "avx512_bf16", "avx512f", "avx2", "sve2", "sve", "asimd")
 """CPU features that change which kernels run, best first."""
 
@@ -75,7 +75,7 @@ def _default_device() -> str:
     version = _version("torch")
     if version == "none" or version.endswith("+cpu"):
         return "cpu"
-    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+    return "cuda" if any(_DEVICES.glob("nvidia[0-9]*")) else "cpu"
 
 
 def _environment(device: str, tokenizer_folder: Path | None) -> dict[str, str]:
@@ -93,7 +93,6 @@ def _version(name: str) -> str:
         return "none"
 
 
-@cache
 def _cpu() -> str:
     """Architecture, model and best vector instructions, as "x86_64 Intel(R) Xeon(R) ... avx512f"."""
     info = _cpu_info()
@@ -106,17 +105,16 @@ def _cpu() -> str:
 def _cpu_info() -> dict[str, str]:
     """The first processor of /proc/cpuinfo; empty where there is none."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = _CPUS.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     lines = (line.partition(":") for line in text.split("\n\n", 1)[0].splitlines())
     return {key.strip(): value.strip() for key, _, value in lines}
 
 
-@cache
 def _gpu(device: str) -> str:
     """The model name of the GPU as the NVIDIA driver gives it; "cuda" when it says nothing."""
-    found = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    found = sorted(_GPUS.glob("*/information"))
     index = int(device.partition(":")[2] or 0)
     name = _field(found[index], "Model") if index < len(found) else None
     return name or "cuda"

@@ -131,7 +131,8 @@ def _notes(suites: Sequence[Suite], outputs: Mapping[str, Outputs], answers: _An
         if 0 < missing < len(suite.probes):
             notes.append(f"{missing} of {len(suite.probes)} probes of suite {suite.name} have no recorded output")
     if answers.empty:
-        notes.append(f"{answers.empty} rows without an output (null) were left out")
+        rows = "1 row" if answers.empty == 1 else f"{answers.empty} rows"
+        notes.append(f"{rows} without an output (null) left out")
     if answers.logprobs:
         notes.append("log-probs in the file are not kept: recorded outputs are compared by text")
     return tuple(notes)
@@ -219,6 +220,8 @@ def _parsed(line: str, number: int) -> Any:
         raise json.JSONDecodeError("nested too deeply", "\n" * (number - 1) + line, number - 1) from error
     except json.JSONDecodeError as error:  # it counts lines from 1
         raise json.JSONDecodeError(error.msg, "\n" * (number - 1) + line, number - 1 + error.pos) from error
+    except ValueError as error:
+        raise json.JSONDecodeError("a number is too long", "\n" * (number - 1) + line, number - 1) from error
 
 
 def _values(document: Any) -> list[Any]:
@@ -243,10 +246,12 @@ class _Index:
         self._by_id = probes
         self._by_name: dict[str, list[str]] = {}
         self._by_content: dict[str, str] = {}
+        self._by_form: dict[str, str] = {}
         for identifier, probe in probes.items():
             if probe.name is not None:
                 self._by_name.setdefault(probe.name, []).append(identifier)
             self._by_content.setdefault(_content(probe), identifier)
+            self._by_form.setdefault(_form(probe), identifier)
 
     def by_label(self, label: str) -> str | None:
         """The id of the probe with that label, id or unambiguous start of an id. Raises _RowError when several fit."""
@@ -258,8 +263,12 @@ class _Index:
         return found[0] if found else None
 
     def by_content(self, asked: Probe) -> str | None:
-        """The id of the probe that asks the same, whatever its decoding settings."""
-        return self._by_content.get(_content(asked))
+        """The id of the probe that asks the same, whatever its decoding settings; one of the same form if there is."""
+        return self._by_form.get(_form(asked)) or self._by_content.get(_content(asked))
+
+    def asks(self, identifier: str, asked: Probe) -> bool:
+        """Whether a probe of the suites asks what `asked` does."""
+        return _content(self._by_id[identifier]) == _content(asked)
 
 
 def _content(probe: Probe) -> str:
@@ -268,6 +277,11 @@ def _content(probe: Probe) -> str:
     if probe.messages is None:
         return digest_value("asked/1", [["user", probe.prompt]])
     return digest_value("asked/1", [[m.role, m.content] for m in probe.messages])
+
+
+def _form(probe: Probe) -> str:
+    """What is asked and whether as messages or as a raw prompt."""
+    return f"{probe.messages is None} {_content(probe)}"
 
 
 def _take(value: Any, index: _Index, answers: _Answers) -> None:
@@ -290,12 +304,12 @@ def _take(value: Any, index: _Index, answers: _Answers) -> None:
 
 def _match(asked: Probe | None, label: str | None, index: _Index) -> str:
     by_label = None if label is None else index.by_label(label)
-    by_content = None if asked is None else index.by_content(asked)
-    if by_label is not None and asked is not None and by_content != by_label:
+    if by_label is not None and asked is not None and not index.asks(by_label, asked):
         raise _RowError(f"has the id '{printable(str(label))}' of a probe that asks something else")
-    found = by_label or by_content or (None if asked is None else asked.id)
-    if found is not None:
-        return found
+    if by_label is not None:
+        return by_label
+    if asked is not None:
+        return index.by_content(asked) or asked.id
     if label is None:
         raise _RowError("does not say what was asked", "give 'id', 'messages', 'prompt' or 'instruction'")
     raise _RowError(

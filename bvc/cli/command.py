@@ -29,11 +29,21 @@ class BvcCommand(click.Command):
         write_examples(formatter, self.examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Git's `-5` becomes `-n5`; anything after `--` is left alone."""
+        """Git's `-5`, `-n5` and `-n 5` become `--max-count`; anything after `--` is left alone.
+
+        The long form is also cheaper: click loads its spelling suggestions for every short option.
+        """
         if self.short_count:
             end = args.index("--") if "--" in args else len(args)
-            args = [f"-n{a[1:]}" if i < end and a[0:1] == "-" and a[1:].isdigit() else a for i, a in enumerate(args)]
+            args = [*map(_long_count, args[:end]), *args[end:]]
         return super().parse_args(ctx, args)
+
+
+def _long_count(argument: str) -> str:
+    if argument == "-n":
+        return "--max-count"
+    digits = argument.removeprefix("-").removeprefix("n")
+    return f"--max-count={digits}" if argument[:1] == "-" and digits.isdigit() else argument
 
 
 def write_examples(formatter: click.HelpFormatter, examples: str) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bvc.cli.streams import error_screen, is_terminal, output_screen
-from bvc.codec import pretty
 from bvc.render.screen import Screen
 from bvc.render.text import clean
 
@@ -70,6 +69,8 @@ class Session:
 
     def document(self, value: dict[str, Any]) -> None:
         """Prints the one JSON document of this run."""
+        from bvc.codec import pretty
+
         sys.stdout.write(pretty(value) + "\n")
 
     def message(self, text: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from bvc.evidence import ActivationBlock, Floats
 
 _SKETCH = 256
-"""Width to which a shift is folded where vectors are wider; its length is kept within about 4 % (standard deviation)."""
+"""Width to which a shift is folded where vectors are wider; its length is kept within some 4 % (standard deviation)."""
 
 
 @dataclass(frozen=True)

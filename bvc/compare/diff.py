@@ -8,16 +8,21 @@ from statistics import median
 from typing import Any
 
 from bvc.compare.draws import draws_p_value
-from bvc.compare.measure import Distances, measure
+from bvc.compare.measure import Distances, gaps, measure
 from bvc.compare.noise import Band, bands
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
-from bvc.compare.rank import Standing, stand_out
+from bvc.compare.phrases import shared_phrases
+from bvc.compare.rank import ACTIVATION as MOVED
+from bvc.compare.rank import FIRST, GAINED, KL, LOST, WORDING, Standing, stand_out
 from bvc.compare.significance import benjamini_hochberg, exceeds_noise
 from bvc.compare.terms import settle_terms
 from bvc.compare.text import first_difference
 from bvc.compare.verdict import Decision, Finding, decide, decide_overall, undecided_reasons
 from bvc.records import Capability, Outputs, Reference
 from bvc.results import ChannelDistance, DiffSummary, LayerDistance, Overall, TextChange, Verdict
+
+NOISE_PROBES = 64
+"""Re-captured probes of each commit whose arrays a diff reads: bands are the largest distance of up to 128 pairs."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,11 @@ class ProbeComparison:
 @dataclass(frozen=True)
 class Comparison:
     """All that a diff says without looking at commits; `probes` are ordered by rank, the fields are those of
-    `bvc.results.DiffResult`. `reasons` is empty where everything compares."""
+    `bvc.results.DiffResult`. `reasons` are sentences: what could not be compared (none where `comparable`), and why
+    probes are undecided."""
 
     capability: Capability
+    comparable: bool
     reasons: tuple[str, ...]
     null: Mapping[str, Any]
     summary: DiffSummary
@@ -59,14 +66,16 @@ def compare(a: Side, b: Side, blocks: Iterable[PairedBlock], *, channels: Sequen
     terms = settle_terms(a, b, channels)
     texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
     distances = measure(texts, blocks, terms)
+    why = (*terms.reasons, *gaps(distances, terms))
     noise = [measured for side in (a, b) if (measured := measure_noise(side, terms)) is not None]
     found = bands(n.channels for n in noise)
     decisions = _decide(texts, distances, found, terms)
-    standings = stand_out(list(texts), distances.statistics)
+    standings = stand_out(list(texts), _statistics(texts, distances, terms))
     p_value = exceeds_noise(distances.channels, [n.channels for n in noise])
     return Comparison(
         capability=min(a.capability, b.capability, key=lambda c: c.level),
-        reasons=(*terms.reasons, *undecided_reasons(list(decisions.values()))),
+        comparable=not why,
+        reasons=(*why, *undecided_reasons(list(decisions.values()))),
         null={"N0": {channel: b.to_json() for channel, b in found.items()}} if found else {},
         summary=_summary(texts, decisions),
         overall=_overall(distances, decisions, p_value, terms),
@@ -77,18 +86,30 @@ def compare(a: Side, b: Side, blocks: Iterable[PairedBlock], *, channels: Sequen
     )
 
 
-def measure_noise(side: Side, terms: Terms) -> Distances | None:
-    """Distances between a commit's captures and its re-captures, in the units of `terms`; None where it has none."""
+def measure_noise(side: Side, terms: Terms, most: int = NOISE_PROBES) -> Distances | None:
+    """Distances between a commit's captures and its re-captures, in the units of `terms`; None where it has none.
+
+    All texts are compared, but no more blocks of arrays are read than it takes for `most` probes.
+    """
     if side.noise is None:
         return None
     own = replace(terms, recut=False, ranked=False, references=_references(side.probes), apart=frozenset())
     table = None if terms.table is None else side.table
-    return measure(side.noise.texts, side.noise.blocks, replace(own, table=table))
+    return measure(side.noise.texts, _first_blocks(side.noise.blocks, most), replace(own, table=table))
+
+
+def _first_blocks(blocks: Iterable[PairedBlock], most: int) -> Iterator[PairedBlock]:
+    taken = 0
+    for block in blocks:
+        yield block
+        taken += len(block.ids)
+        if taken >= most:
+            return
 
 
 def noise_bands(side: Side) -> dict[str, Band]:
     """The N0 band of each channel of one commit, for its snapshot; empty where nothing was captured again."""
-    measured = measure_noise(side, settle_terms(side, side))
+    measured = measure_noise(side, settle_terms(side, side), len(side.probes))
     return bands([] if measured is None else [measured.channels])
 
 
@@ -100,21 +121,19 @@ def _references(probes: Mapping[str, ProbeSide]) -> dict[str, Reference]:
 
 
 def _decide(texts: Texts, distances: Distances, found: Mapping[str, Band], terms: Terms) -> dict[str, Decision]:
-    draws = _draws_q_values(texts) if terms.draws else {}
+    draws = _draws_q_values(texts) if terms.draws and TEXT in terms.channels else {}
     limits = {channel: b.band for channel, b in found.items()}
     out: dict[str, Decision] = {}
     for probe, (a, b) in texts.items():
         held = {c: values[probe] for c, values in distances.channels.items() if probe in values}
-        same = TEXT not in terms.channels or _equal_outputs(a, b)
-        identical = same and not any(held.values())
+        identical = not any(held.values()) and not (terms.draws and _draws_differ(a, b))
         out[probe] = decide(Finding(identical, held, limits, terms.covered, draws.get(probe)))
     return out
 
 
-def _equal_outputs(a: Outputs, b: Outputs) -> bool:
-    """Whether the greedy texts and the draws that both sides have are equal, one by one."""
-    pairs = zip(a.draws, b.draws, strict=False)
-    return a.greedy.text == b.greedy.text and all(x.text == y.text for x, y in pairs)
+def _draws_differ(a: Outputs, b: Outputs) -> bool:
+    """Whether a draw that both sides have differs."""
+    return any(x.text != y.text for x, y in zip(a.draws, b.draws, strict=False))
 
 
 def _draws_q_values(texts: Texts) -> dict[str, float]:
@@ -145,6 +164,16 @@ def _overall(distances: Distances, decisions: Mapping[str, Decision], p_value: f
         verdict=decide_overall(list(decisions.values()), p_value, terms.covered),
         drift=median(moved.values()) if moved else 0.0,
     )
+
+
+def _statistics(texts: Texts, distances: Distances, terms: Terms) -> dict[str, list[dict[str, float]]]:
+    """What the ranking looks at."""
+    out = {KL: [distances.channels.get(LOGPROB, {})], FIRST: [distances.first]}
+    out[MOVED] = list(distances.beyond_shift.values())
+    if TEXT in terms.channels:
+        gained, lost = shared_phrases({p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()})
+        out |= {WORDING: [distances.channels[TEXT]], GAINED: [gained], LOST: [lost]}
+    return {kind: [t for t in tables if t] for kind, tables in out.items()}
 
 
 _ORDER = (Verdict.CHANGED, Verdict.UNDECIDED, Verdict.SAME)

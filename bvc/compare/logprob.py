@@ -90,7 +90,7 @@ def _logprobs(block: LogprobBlock, span: slice) -> Floats:
 
 
 def _common(a: Ids, b: Ids) -> tuple[Places, Places]:
-    """Where the ids that both rows of `a` [n, k] and `b` [n, m] hold lie in each, as rising flat indices of equal count.
+    """Where the ids that rows of `a` [n, k] and `b` [n, m] share lie in each, as rising flat indices of equal count.
 
     Rows (rising ids) are merged by sorting, the side in the lowest bit, so that common ids become neighbors; an entry's
     place on one side is its place in the merge less the other side's entries before it.

@@ -21,7 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass
 class Distances:
-    """Per channel, per activation site, and per statistic that the ranking looks at: `{probe id: number}`.
+    """`{probe id: number}` per channel, per activation site, and for the ranking: `first`, the divergence of the first
+    token (nats), and `beyond_shift`, per site of the last prompt token, the relative distance beyond the common shift.
 
     Channels: text, word-level edit distance (0 to 1); logprob, mean over the reference of the average of both KL
     bounds (nats per token; where tokenizers differ, the difference of log-prob per character); activation, mean over
@@ -30,7 +31,8 @@ class Distances:
 
     channels: dict[str, ByProbe] = field(default_factory=dict)
     sites: dict[str, ByProbe] = field(default_factory=dict)
-    statistics: dict[str, ByProbe] = field(default_factory=dict)
+    first: ByProbe = field(default_factory=dict)
+    beyond_shift: dict[str, ByProbe] = field(default_factory=dict)
 
 
 def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[PairedBlock], terms: Terms) -> Distances:
@@ -45,8 +47,22 @@ def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[Paire
             _add_logprobs(block, terms, distances)
         if ACTIVATION in terms.channels:
             _add_activations(block, terms, movement, unmoved)
-    _finish_activations(movement, unmoved, terms, distances)
+    _finish_activations(movement, unmoved, distances, terms)
     return distances
+
+
+def gaps(distances: Distances, terms: Terms) -> list[str]:
+    """Sentences about probes and channels that turned out not to be comparable once the evidence was read."""
+    out: list[str] = []
+    scored = distances.channels.get(LOGPROB, {})
+    missing = len(terms.references.keys() - scored.keys()) if LOGPROB in terms.channels else 0
+    if missing:
+        out.append(
+            f"{missing} references are not scored along the same tokens on both sides: log-probs are not compared"
+        )
+    if ACTIVATION in terms.channels and ACTIVATION not in distances.channels:
+        out.append("the models have no hookpoint of equal width in common: activations are not compared")
+    return out
 
 
 def greedy_distance(a: Generation, b: Generation, recut: bool) -> float:
@@ -59,40 +75,31 @@ def greedy_distance(a: Generation, b: Generation, recut: bool) -> float:
     return text_distance(text_a, text_b)
 
 
-def _put(table: dict[str, ByProbe], name: str, ids: list[str], values: npt.ArrayLike) -> None:
-    table.setdefault(name, {}).update(zip(ids, np.asarray(values, float).tolist(), strict=True))
-
-
 def _add_logprobs(block: PairedBlock, terms: Terms, distances: Distances) -> None:
     kept = np.array([p in terms.references for p in block.ids], bool)
     a, b, ids = block.a.logprob, block.b.logprob, _chosen(block.ids, kept)
+    means = distances.channels.setdefault(LOGPROB, {})
     if block.identical:
-        _put_unmoved(distances, ids)
+        means.update(dict.fromkeys(ids, 0.0))
+        distances.first.update(dict.fromkeys(ids, 0.0))
     elif a is None or b is None:
         return
     elif terms.table is None:
-        _per_character(_select(a, kept), _select(b, kept), ids, distances)
+        means.update(_per_character(_select(a, kept), _select(b, kept), ids))
     else:
-        _per_position(*_aligned(_select(a, kept), _select(b, kept), ids), terms.table, terms, distances)
+        _per_position(*_aligned(_select(a, kept), _select(b, kept), ids), terms.table, distances)
 
 
 def _chosen(ids: Sequence[str], kept: Mask) -> list[str]:
     return [p for p, k in zip(ids, kept, strict=True) if k]
 
 
-_POSITION_STATISTICS = ("kl", "kl first", "kl peak", "target")
+def _per_character(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> ByProbe:
+    return _table(ids, np.abs(_rate(a) - _rate(b)))
 
 
-def _put_unmoved(distances: Distances, ids: list[str]) -> None:
-    _put(distances.channels, LOGPROB, ids, np.zeros(len(ids)))
-    for name in _POSITION_STATISTICS:
-        _put(distances.statistics, name, ids, np.zeros(len(ids)))
-
-
-def _per_character(a: LogprobBlock, b: LogprobBlock, ids: list[str], distances: Distances) -> None:
-    gap = np.abs(_rate(a) - _rate(b))
-    _put(distances.channels, LOGPROB, ids, gap)
-    _put(distances.statistics, "kl", ids, gap)
+def _table(ids: list[str], values: npt.NDArray[np.floating]) -> ByProbe:
+    return dict(zip(ids, values.tolist(), strict=True))
 
 
 def _rate(block: LogprobBlock) -> npt.NDArray[np.float64]:
@@ -101,22 +108,13 @@ def _rate(block: LogprobBlock) -> npt.NDArray[np.float64]:
     return rate / np.maximum(_sums(block.characters.astype(np.float64), block.lengths), 1)
 
 
-def _per_position(
-    a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table, terms: Terms, distances: Distances
-) -> None:
+def _per_position(a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table, distances: Distances) -> None:
     if not ids:
         return
     bounds = divergence(a, b, table)
     both = (bounds.forward + bounds.backward) / 2
-    starts = np.cumsum(a.lengths) - a.lengths
-    mean = _sums(both, a.lengths) / a.lengths
-    _put(distances.channels, LOGPROB, ids, mean)
-    _put(distances.statistics, "kl", ids, mean)
-    _put(distances.statistics, "kl first", ids, both[starts])
-    _put(distances.statistics, "kl peak", ids, np.maximum.reduceat(both, starts))
-    _put(distances.statistics, "target", ids, np.abs(_sums(b.target - a.target, a.lengths) / a.lengths))
-    ended = np.array([terms.references[p].end for p in ids], bool)
-    _put(distances.statistics, "kl end", _chosen(ids, ended), both[starts + a.lengths - 1][ended])
+    distances.channels[LOGPROB].update(_table(ids, _sums(both, a.lengths) / a.lengths))
+    distances.first.update(_table(ids, both[np.cumsum(a.lengths) - a.lengths]))
 
 
 def _sums(values: npt.NDArray[np.floating], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -162,17 +160,15 @@ def _add_shifts(ids: list[str], a: ActivationBlock, b: ActivationBlock, terms: T
             movement.add(site, ids, shift)
 
 
-def _finish_activations(movement: Movement, unmoved: list[str], terms: Terms, distances: Distances) -> None:
-    """Channel, sites and ranking statistics from what was gathered; `unmoved` probes are 0 everywhere."""
+def _finish_activations(movement: Movement, unmoved: list[str], distances: Distances, terms: Terms) -> None:
+    """Sites and their mean from what was gathered; `unmoved` probes are 0 everywhere."""
     still = dict.fromkeys(unmoved, 0.0)
     for site in sorted(movement.ids):
         distances.sites[site] = movement.raw(site) | still
-        if terms.ranked:
-            distances.statistics[f"activation {site}"] = movement.beyond_shift(site, unmoved)
-    if unmoved and not movement.ids:
-        distances.channels[ACTIVATION] = still
-    elif movement.ids:
-        distances.channels[ACTIVATION] = _means(list(distances.sites.values()))
+        if terms.ranked and site.endswith("/prompt"):
+            distances.beyond_shift[site] = movement.beyond_shift(site, unmoved)
+    if unmoved or movement.ids:
+        distances.channels[ACTIVATION] = _means([*distances.sites.values(), still])
 
 
 def _means(tables: list[ByProbe]) -> ByProbe:

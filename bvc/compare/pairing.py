@@ -67,9 +67,10 @@ class Terms:
     """Under which conditions two sides compare.
 
     With a `table` log-probs compare position by position, else only in total, per character of the reference;
-    `references` are those that both sides share, `apart` the probes whose references differ; `recut`, the sides'
-    texts had unlike limits; `draws`, the sides' draws come from the same sampling; `covered`, re-captures under another
-    layout can stand for what differs between the recipes; `ranked`, the probes are to be ranked; `reasons` say in sentences what does not compare.
+    `references` are those that both sides share, `apart` the probes whose references differ; `recut`: the texts had
+    unlike limits; `draws`: the draws come from the same sampling; `covered`: re-captures under another layout can stand
+    for what differs between the recipes; `ranked`: the probes are to be ranked; `reasons` say in sentences what does
+    not compare.
     """
 
     channels: tuple[str, ...]

@@ -1,47 +1,60 @@
-"""Words and word pairs that several answers gained together: what rewording alone does not do."""
+"""Words and word pairs that several answers gained, or lost, together: what rewording alone does not do."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain, pairwise
 from math import log
 
 from bvc.compare.text import words
 
-Grams = frozenset[tuple[str, ...]]
+Gram = str | tuple[str, str]
+"""A word, or two that follow each other."""
+Grams = frozenset[Gram]
 _LONGEST = 20_000
 """Characters of a text that are looked at."""
 
 
-def gained_phrases(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, float]:
-    """For each probe of both, the mean over the words and word pairs of its text after of how much more often they
-    occur after than before, as log ratio of counts of probes (plus one half), 0 where less often.
+def shared_phrases(texts: Mapping[str, tuple[str, str]]) -> tuple[dict[str, float], dict[str, float]]:
+    """How much each probe's text gained, and lost, in common with other probes; `texts` are (before, after).
 
-    The probe itself is left out of the counts, so that only what other probes gained too has weight: rewording is
-    particular to each probe, a behavior that many probes take on is not. ≥ 0; 0 for an empty text.
+    Gained: the mean over the words and word pairs of the text after of how much more often they occur after than
+    before, as log ratio of counts of probes (plus one half), 0 where less often. Lost: the same with before and after
+    exchanged. The probe itself is left out of the counts: rewording is particular to each probe and gets no weight, a
+    behavior that many probes take on does. ≥ 0; 0 where the text did not change.
     """
-    old = {p: _grams(text) for p, text in before.items()}
-    new = {p: _grams(text) for p, text in after.items()}
-    counts_old, counts_new = _counts(old), _counts(new)
-    return {p: _gain(grams, old[p], counts_old, counts_new) for p, grams in new.items()}
+    changed = {p: (_grams(a), _grams(b)) for p, (a, b) in texts.items() if a != b}
+    still = [_grams(a) for a, b in texts.values() if a == b] if changed else []
+    old, new = _counts(still, (a for a, _ in changed.values())), _counts(still, (b for _, b in changed.values()))
+    risen, fallen = _rises(old, new), _rises(new, old)
+    gained, lost = dict.fromkeys(texts, 0.0), dict.fromkeys(texts, 0.0)
+    for probe, (before, after) in changed.items():
+        gained[probe] = _gain(before, after, risen)
+        lost[probe] = _gain(after, before, fallen)
+    return gained, lost
 
 
-def _gain(own: Grams, before: Grams, old: Counter[tuple[str, ...]], new: Counter[tuple[str, ...]]) -> float:
-    gained = 0.0
-    for gram in own:
-        others_new, others_old = new[gram] - 1, old[gram] - (gram in before)
-        if others_new > others_old:
-            gained += log((others_new + 0.5) / (others_old + 0.5))
-    return gained / max(len(own), 1)
+def _rises(old: Counter[Gram], new: Counter[Gram]) -> dict[Gram, tuple[int, int]]:
+    """Counts (before, after) of what several probes have after, and more than before."""
+    return {gram: (old[gram], count) for gram, count in new.items() if count > 1 and count >= old[gram]}
 
 
-def _counts(texts: Mapping[str, Grams]) -> Counter[tuple[str, ...]]:
-    counts: Counter[tuple[str, ...]] = Counter()
-    for grams in texts.values():
+def _gain(before: Grams, after: Grams, risen: Mapping[Gram, tuple[int, int]]) -> float:
+    total = 0.0
+    for gram in after & risen.keys():
+        old, new = risen[gram]
+        total += max(0.0, log((new - 0.5) / (old - (gram in before) + 0.5)))
+    return total / max(len(after), 1)
+
+
+def _counts(*texts: Iterable[Grams]) -> Counter[Gram]:
+    counts: Counter[Gram] = Counter()
+    for grams in chain(*texts):
         counts.update(grams)
     return counts
 
 
 def _grams(text: str) -> Grams:
-    found = words(text[:_LONGEST].casefold())
-    return frozenset([(w,) for w in found]) | frozenset(zip(found, found[1:], strict=False))
+    found: list[str] = words(text[:_LONGEST].casefold())
+    return frozenset(found).union(pairwise(found))

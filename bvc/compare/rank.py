@@ -1,69 +1,88 @@
-"""How far each probe stands out of the drift that all probes share: the order in which a person should look."""
+"""How far each probe stands out of the drift that all probes share: the order in which a person should look.
+
+A fine-tune moves every probe a little, and rewords nearly every answer. Two kinds of evidence tell what moved more
+than the rest: the probe's distances, each on a scale where the bulk of the probes has median 0 and spread 1; and
+phrases that its answer gained, or lost, together with other answers, which rewording does not bring about.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bvc.compare.significance import benjamini_hochberg, upper_tail
+from bvc.compare.significance import Column, benjamini_hochberg, student_tail
 
-Column = npt.NDArray[np.float64]
+KL, FIRST, ACTIVATION, WORDING = "kl", "kl first", "activation", "text"
+GAINED, LOST = "phrases gained", "phrases lost"
 
-_FLOORS = {"kl": 1e-4, "activation": 1e-3, "target": 1e-4, "text": 1e-1}
-"""What a statistic (by its first word) adds before its logarithm is taken: below, differences say nothing."""
+_FLOOR = {KL: 1e-4, FIRST: 1e-4, ACTIVATION: 1e-3, WORDING: 0.1, GAINED: 0.1, LOST: 0.1}
+"""What is added to a statistic before its logarithm is taken: differences far below it say nothing."""
+_DISTANCES = (KL, FIRST, ACTIVATION, WORDING)
 _LEAST_SPREAD = 0.1
-"""Least robust standard deviation of a statistic's logarithm: a bulk that hardly varies makes no outlier of 1 %."""
+"""Least spread of the bulk, in units of a logarithm: where it hardly varies, 1 % more is no outlier."""
 _TO_SIGMA = 1.4826
+"""Median absolute deviation to standard deviation, for a normal distribution."""
 _FEWEST = 8
 """Probes below which no bulk can be told from what stands out of it: no q-values."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """`score`: robust standard deviations above the bulk of the probes; `q_value`: the false discovery rate at which
+    """`score`: robust standard deviations above the bulk of the probes. `q_value`: the false discovery rate at which
     the probe stands out, None where there are too few probes to say."""
 
     score: float
     q_value: float | None
 
 
-def stand_out(ids: Sequence[str], statistics: Mapping[str, Mapping[str, float]]) -> dict[str, Standing]:
-    """The standing of every probe of `ids` from several statistics `{name: {probe: number ≥ 0}}`, each of which may
-    lack some probes."""
-    scores = standardize(_combine(_groups(ids, statistics), len(ids)))
-    tails = upper_tail(scores, len(ids))
-    q_values = benjamini_hochberg(dict(zip(ids, tails.tolist(), strict=True))) if len(ids) >= _FEWEST else {}
+Statistics = Mapping[str, Sequence[Mapping[str, float]]]
+"""`{kind: [{probe: number ≥ 0}, …]}`; several of one kind (activation sites) are averaged; each may lack probes."""
+
+
+def stand_out(ids: Sequence[str], statistics: Statistics) -> dict[str, Standing]:
+    """The standing of every probe of `ids`.
+
+    The score is the greatest of three: the mean over the kinds of distance, phrases gained, phrases lost; standardised
+    again. Null of the q-values (Benjamini and Hochberg 1995): the probe belongs to the bulk, whose scores have a tail
+    no heavier than Student's t with 5 degrees of freedom.
+    """
+    if not ids:
+        return {}
+    columns = {kind: _column(kind, ids, tables) for kind, tables in statistics.items() if tables}
+    parts = [_mean([columns[k] for k in _DISTANCES if k in columns], len(ids))]
+    parts += [np.nan_to_num(columns[k]) for k in (GAINED, LOST) if k in columns]
+    scores = standardize(np.max(np.stack(parts), axis=0))
+    tails = dict(zip(ids, student_tail(scores).tolist(), strict=True))
+    q_values = benjamini_hochberg(tails) if len(ids) >= _FEWEST else {}
     return {p: Standing(float(s), q_values.get(p)) for p, s in zip(ids, scores, strict=True)}
 
 
-def _groups(ids: Sequence[str], statistics: Mapping[str, Mapping[str, float]]) -> dict[str, list[Column]]:
-    """Standardised columns [n] of each kind of statistic; NaN where a probe lacks it."""
-    out: dict[str, list[Column]] = {}
-    for name, values in statistics.items():
-        column = np.array([values.get(p, np.nan) for p in ids], float)
-        kind = name.split(" ")[0]
-        if not np.isnan(column).all():
-            group = kind if kind == "activation" else name
-            out.setdefault(group, []).append(standardize(np.log(column + _FLOORS[kind])))
+def _column(kind: str, ids: Sequence[str], tables: Iterable[Mapping[str, float]]) -> Column:
+    """One kind of statistic [n] as standard deviations above the bulk, NaN where a probe lacks it."""
+    found = [standardize(np.log(np.array([t.get(p, np.nan) for p in ids], float) + _FLOOR[kind])) for t in tables]
+    out: Column = np.mean(np.stack(found), axis=0)
     return out
 
 
-def _combine(groups: Mapping[str, list[Column]], n: int) -> Column:
-    if not groups:
+def _mean(columns: Sequence[Column], n: int) -> Column:
+    """Standardised mean of the columns over what each probe has; 0 for a probe without any."""
+    if not columns:
         return np.zeros(n)
-    means = np.stack([np.nanmean(np.stack(columns), axis=0) for columns in groups.values()])
-    out: Column = np.nan_to_num(np.nanmean(means, axis=0))
-    return out
+    stacked = np.stack(columns)
+    held = ~np.isnan(stacked)
+    out: Column = np.where(held, stacked, 0).sum(0) / np.maximum(held.sum(0), 1)
+    return standardize(out)
 
 
 def standardize(values: Column) -> Column:
-    """`values` as robust standard deviations above the median, both taken from the lower half, which probes that moved
-    more than the rest do not reach. NaN stays NaN."""
-    center = np.nanmedian(values)
-    below = center - values[values <= center]
-    spread = max(_TO_SIGMA * float(np.median(below)), _LEAST_SPREAD) if below.size else 1.0
+    """`values` as robust standard deviations above the median; the spread is that of the lower half, which probes that
+    moved more than the rest do not reach. NaN stays NaN."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return values
+    center = np.median(known)
+    spread = max(_TO_SIGMA * float(np.median(center - known[known <= center])), _LEAST_SPREAD)
     out: Column = (values - center) / spread
     return out

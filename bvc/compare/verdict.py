@@ -36,6 +36,7 @@ class Decision:
 SAME = Decision(Verdict.SAME)
 CHANGED = Decision(Verdict.CHANGED, "N0")
 NO_NOISE = "no noise was measured for what differs"
+NOTHING = "no channel could be compared"
 OTHER_RECIPE = "the recipes differ in what the noise band does not cover"
 
 
@@ -46,14 +47,16 @@ def decide(finding: Finding) -> Decision:
     band is a change, where the band can speak for both recipes. With every channel inside its band the probe is the
     same. What differs in a channel without band leaves it undecided.
     """
+    if not finding.distances:
+        return Decision(Verdict.UNDECIDED, reason=NOTHING)
     if finding.identical:
         return SAME
     if finding.draws_q is not None and finding.draws_q <= ALPHA:
         return CHANGED
     if any(finding.distances[c] > limit for c, limit in finding.bands.items() if c in finding.distances):
         return CHANGED if finding.covered else Decision(Verdict.UNDECIDED, reason=OTHER_RECIPE)
-    unmeasured = [c for c in finding.distances if c not in finding.bands]
-    if any(finding.distances[c] > 0 for c in unmeasured) or len(unmeasured) == len(finding.distances):
+    unmeasured = [distance for channel, distance in finding.distances.items() if channel not in finding.bands]
+    if any(unmeasured) or len(unmeasured) == len(finding.distances):
         return Decision(Verdict.UNDECIDED, reason=NO_NOISE)
     return SAME
 

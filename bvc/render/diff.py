@@ -93,7 +93,7 @@ def _unpaired(result: DiffResult) -> Iterator[str]:
 def _answer(result: DiffResult, screen: Screen) -> Iterator[str]:
     overall, summary = result.overall, result.summary
     verdict = screen.paint(_STYLES[overall.verdict], _SENTENCES[overall.verdict])
-    facts = [f"median drift {number(overall.drift)}{_unit(result)}"]
+    facts = [f"median drift {_drift(result)}"]
     if overall.p_value is not None:
         facts.append(p_text(overall.p_value))
     if overall.drift_percentile is not None:
@@ -114,10 +114,12 @@ def _answer(result: DiffResult, screen: Screen) -> Iterator[str]:
     yield from _layers(result, screen)
 
 
-def _unit(result: DiffResult) -> str:
-    """The unit of the drift: that of the strongest channel which was compared."""
+def _drift(result: DiffResult) -> str:
+    """The drift in the unit of the channel that it was measured in."""
     compared = {name for probe in result.probes for name in probe.channels}
-    return next((f" {unit}" for name, unit in _UNITS if name in compared), "")
+    unit = next((unit for name, unit in _UNITS if name in compared), "")
+    drift = result.overall.drift
+    return f"{number(100 * drift)} % {unit}" if unit.startswith("of ") else f"{number(drift)} {unit}".rstrip()
 
 
 def _counts(result: DiffResult, screen: Screen) -> str:

@@ -28,10 +28,8 @@ def render_stat(result: DiffResult, screen: Screen, *, everything: bool = False)
         bar = screen.glyph("bar") * _length(row.score, longest, room)
         style = "red" if row.verdict == "changed" else "yellow" if row.verdict == "undecided" else "dim"
         rule = screen.glyph("column")
-        yield (
-            f" {glyph(row.verdict, screen)} {pad(name, width)} {rule} {pad(score, digits, right=True)} "
-            + screen.paint(style, bar)
-        )
+        head = f" {glyph(row.verdict, screen)} {pad(name, width)} {rule} {pad(score, digits, right=True)}"
+        yield f"{head} {screen.paint(style, bar)}".rstrip()
     yield _total(result)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from bvc.ids import short
 from bvc.render.commits import decoration, heading, message_lines, plural
-from bvc.render.formats import Formatter
-from bvc.render.graph import Graph, GraphRows
 from bvc.render.screen import Screen
 from bvc.render.text import clean
 from bvc.results import LogEntry, LogStat
+
+if TYPE_CHECKING:
+    from bvc.render.graph import GraphRows
 
 Body = Callable[[LogEntry], list[str]]
 
@@ -37,6 +39,8 @@ def render_log(
 def _body(screen: Screen, oneline: bool, format: str | None, now: float) -> tuple[Body, bool]:  # noqa: A002
     """How one entry is written, and whether entries are kept apart by an empty line."""
     if format is not None:
+        from bvc.render.formats import Formatter
+
         formatter = Formatter(format, now)
         return lambda entry: formatter.lines(entry) + _stat(entry, screen), False
     if oneline:
@@ -82,6 +86,8 @@ def stat_text(stat: LogStat, screen: Screen) -> str:
 
 
 def _with_graph(entries: Iterable[LogEntry], screen: Screen, body: Body, spaced: bool) -> Iterator[str]:
+    from bvc.render.graph import Graph
+
     graph = Graph(screen)
     between: str | None = None
     for entry in entries:

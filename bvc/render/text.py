@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
 _JOINERS = "\u200c\u200d"
@@ -33,7 +32,9 @@ def _spell(character: str, newline: str) -> str:
         return newline
     if character == "\t":
         return "    "
-    if character in _JOINERS or unicodedata.category(character) == "Zs":
+    from unicodedata import category
+
+    if character in _JOINERS or category(character) == "Zs":
         return character
     code = ord(character)
     if code > 0xFFFF:
@@ -49,9 +50,11 @@ def cells(text: str) -> int:
 def _cell(character: str) -> int:
     if character.isascii():
         return 1
-    if character in _JOINERS or unicodedata.category(character) in ("Mn", "Me"):
+    from unicodedata import category, east_asian_width
+
+    if character in _JOINERS or category(character) in ("Mn", "Me"):
         return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return 2 if east_asian_width(character) in "WF" else 1
 
 
 def cut(text: str, width: int) -> str:
@@ -84,11 +87,11 @@ def wrap(text: str, width: int) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in _pieces(text, width):
-        if line and cells(line) + cells(word.rstrip()) > width:
-            lines.append(line.rstrip())
+        if line and cells(line) + cells(word.rstrip(" ")) > width:
+            lines.append(line.rstrip(" "))
             line = ""
         line += word
-    lines.append(line.rstrip())
+    lines.append(line.rstrip(" "))
     return lines
 
 

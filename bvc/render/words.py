@@ -17,7 +17,7 @@ _MARKS = (("[-", "-]", "red"), ("{+", "+}", "green"))
 def word_diff(a: str, b: str, screen: Screen, *, brief: bool) -> list[Span]:
     """Both texts as one run of spans. `brief` puts it on one line and leaves out long unchanged stretches."""
     newline = screen.glyph("newline") + " " if brief else "\n"
-    edits = word_edits(a, b)
+    edits = _edits(a, b)
     spans: list[Span] = []
     for number, edit in enumerate(edits):
         if edit.op == "equal":
@@ -26,6 +26,30 @@ def word_diff(a: str, b: str, screen: Screen, *, brief: bool) -> list[Span]:
         else:
             spans.extend(_replaced(edit, newline))
     return spans
+
+
+def _edits(a: str, b: str) -> list[Edit]:
+    """Word edits; words at the ends of a replacement that differ only in the space behind them count as equal."""
+    return [part for edit in word_edits(a, b) for part in _trimmed(edit)]
+
+
+def _trimmed(edit: Edit) -> list[Edit]:
+    a, b = edit.a, edit.b
+    shortest = min(len(a), len(b))
+    head = next((i for i in range(shortest) if not _same_word(a[i], b[i])), shortest)
+    tail = next((i for i in range(shortest - head) if not _same_word(a[-1 - i], b[-1 - i])), shortest - head)
+    if edit.op != "replace" or not head + tail or head + tail == len(a) == len(b):
+        return [edit]
+    parts = (
+        Edit("equal", b[:head], b[:head]),
+        Edit("replace", a[head : len(a) - tail], b[head : len(b) - tail]),
+        Edit("equal", b[len(b) - tail :], b[len(b) - tail :]),
+    )
+    return [part for part in parts if part.a or part.b]
+
+
+def _same_word(a: str, b: str) -> bool:
+    return a.rstrip(" ") == b.rstrip(" ") != ""
 
 
 def _harmless(text: str, newline: str) -> str:
@@ -38,10 +62,19 @@ def _replaced(edit: Edit, newline: str) -> Iterator[Span]:
     texts = ["".join(words) for words in (edit.a, edit.b)]
     for text, (opening, closing, style) in zip(texts, _MARKS, strict=True):
         if text:
-            yield Span(opening + _harmless(text.rstrip(" \n") or text, newline) + closing, style)
+            yield Span(opening + _harmless(_bare(text, texts), newline) + closing, style)
     last = texts[1] or texts[0]
-    if last.strip(" \n"):
-        yield Span(_harmless(last[len(last.rstrip(" \n")) :], newline))
+    yield Span(_harmless(last[len(_bare(last, texts)) :], newline))
+
+
+def _bare(text: str, texts: Sequence[str]) -> str:
+    """`text` without the space that follows it, which stands behind the marks, unless space is all that differs."""
+    bare = [t.rstrip(" \n") for t in texts]
+    return (
+        text
+        if bare[0] == bare[1] or not all(b or not t for b, t in zip(bare, texts, strict=True))
+        else text.rstrip(" \n")
+    )
 
 
 def _elide(words: Sequence[str], first: bool, last: bool, screen: Screen) -> Sequence[str]:
@@ -56,7 +89,7 @@ def _elide(words: Sequence[str], first: bool, last: bool, screen: Screen) -> Seq
 def side_by_side(a: str, b: str, screen: Screen, titles: tuple[str, str]) -> list[str]:
     """Both texts in two columns, what only one of them has in color and between marks."""
     width = (screen.width - 3) // 2
-    edits = word_edits(a, b)
+    edits = _edits(a, b)
     columns = [[[Span(title, "bold")], *flow(_side(edits, i), width)] for i, title in enumerate(titles)]
     bar = screen.paint("dim", screen.glyph("column"))
     empty: Line = []

@@ -190,7 +190,9 @@ class Signatures:
     def bucket_table(self) -> npt.NDArray[np.uint8] | None:
         """[vocab] uint8: the mass bucket of each token id, or None without log-probs."""
         manifest = self.manifests.get("logprob")
-        return None if manifest is None or manifest.bucket_table is None else self.store.chunks.get(manifest.bucket_table)
+        return (
+            None if manifest is None or manifest.bucket_table is None else self.store.chunks.get(manifest.bucket_table)
+        )
 
     def block(self, index: int) -> Evidence:
         """All channels of probe block `index`, each tile's checksum verified."""

@@ -135,7 +135,9 @@ def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
 
 def _write_folder(transaction: Transaction, folder: Folder) -> str:
     entries = [
-        TreeEntry(name, _FILE, child) if isinstance(child, str) else TreeEntry(name, _FOLDER, _write_folder(transaction, child))
+        TreeEntry(name, _FILE, child)
+        if isinstance(child, str)
+        else TreeEntry(name, _FOLDER, _write_folder(transaction, child))
         for name, child in folder.items()
     ]
     return transaction.tree(entries)
@@ -178,7 +180,10 @@ def _recapture_folder(transaction: Transaction, draft: SnapshotDraft) -> Folder:
     outputs: Folder = {}
     for probe, source in draft.recaptures.items():
         _file(outputs, (shard(probe), f"{probe}.json"), source.output_blob(transaction, probe))
-    return {"outputs": outputs, "signatures": _grid(transaction, list(draft.recaptures), draft.recaptures, draft.bucket_table)}
+    return {
+        "outputs": outputs,
+        "signatures": _grid(transaction, list(draft.recaptures), draft.recaptures, draft.bucket_table),
+    }
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bvc.errors import BvcError, DamagedObject
 from bvc.store.objects import TreeEntry
@@ -14,8 +14,7 @@ _TRAILER_PREFIX = "Bvc-"
 _LONGEST_NAME = 255
 
 
-@dataclass(frozen=True)
-class GitCommit:
+class GitCommit(NamedTuple):
     """What a commit object says; `date` in seconds since the epoch, `timezone` the author's offset in seconds."""
 
     tree: str

@@ -137,6 +137,10 @@ class GitPackReader:
             self._listing = (changed, frozenset(found))
         return self._listing[1]
 
+    def has(self, pack: str) -> bool:
+        """Whether the pack is still there."""
+        return (self._folder / f"pack-{pack}.idx").exists()
+
     def read_at(self, pack: str, offset: int, oid: str) -> tuple[str, bytes] | None:
         """The object `oid` at a place in a pack; None when it is not there or damaged."""
         try:

@@ -10,7 +10,7 @@ import os
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import xxhash
 
@@ -30,8 +30,7 @@ _SETTLED = 2_000_000_000
 """Nanoseconds after which a file's time of change can be trusted to tell a later change."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A commit in the graph: `generation` is one more than the greatest of its parents' (0 for a root)."""
 
     generation: int
@@ -39,8 +38,7 @@ class Node:
     parents: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a chunk's record lies: the pack's SHA-256, the offset and the length in bytes."""
 
     pack: str

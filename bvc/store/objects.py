@@ -57,7 +57,7 @@ class Objects:
     def known(self, oid: str) -> bool:
         """Whether the index leads to a pack that exists, or a loose file does: for deduplication, without a search."""
         place = self._index.object_place(oid)
-        if place is not None and place[0] in self.packs.names():
+        if place is not None and self.packs.has(place[0]):
             return True
         return (self._folder / oid[:2] / oid[2:]).exists()
 

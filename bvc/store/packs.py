@@ -14,10 +14,9 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import xxhash
 
@@ -47,8 +46,7 @@ _MOST_DIMENSIONS = 8
 _TYPES = frozenset({"|b1", "|i1", "|u1", *(f"<{kind}{size}" for kind in "iuf" for size in (2, 4, 8))})
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One record of a pack: the chunk's SHA-256, and the record's offset and length in bytes."""
 
     sha: str
@@ -105,8 +103,7 @@ def decode(record: bytes, sha: str) -> Array:
     return np.ndarray(head.shape, dtype, buffer=raw)
 
 
-@dataclass(frozen=True)
-class _Head:
+class _Head(NamedTuple):
     size: int
     codec: int
     dtype: str

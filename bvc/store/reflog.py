@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import xxhash
 
 from bvc.errors import DamagedObject
-from bvc.results import ReflogEntry
 from bvc.store.files import make_folder, read_optional, sync_folder, write_all
+
+if TYPE_CHECKING:
+    from bvc.results import ReflogEntry
 
 NOTHING = "0" * 40
 """Stands for "no commit" as old or new value."""
@@ -28,8 +30,7 @@ _HEX = frozenset("0123456789abcdef")
 _ZONE = 14 * 3600
 
 
-@dataclass(frozen=True)
-class LogNote:
+class LogNote(NamedTuple):
     """Who moved a ref, when and why: `date` in seconds since the epoch, `timezone` the offset in seconds."""
 
     message: str
@@ -118,6 +119,8 @@ def _lines(path: Path) -> list[bytes]:
 
 def parse_line(line: bytes, index: int) -> ReflogEntry | None:
     """A line without its newline as an entry; None when it was altered."""
+    from bvc.results import ReflogEntry
+
     text = line.decode("utf-8", "replace")
     body = line
     if _looks_marked(text):

@@ -1,8 +1,8 @@
 """Branches, tags and HEAD, read and written as plain Git does, without loading dulwich.
 
 A ref changes in one step: under bvc's own flock its value is read once, the new one is written aside, synced, linked
-as `<ref>.lock` (the name that Git respects) and renamed. Before the link the lock's inode is recorded as bvc's own, so that
-a leftover of a killed bvc is recognised and removed, while a lock of Git's is waited for.
+as `<ref>.lock` (the name that Git respects) and renamed. Before the link the lock's inode is recorded as bvc's own, so
+that a leftover of a killed bvc is recognised and removed, while a lock of Git's is waited for.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from bvc.errors import BvcError, DamagedObject, Locked, UsageError
-from bvc.results import ReflogEntry
-from bvc.store.files import disk_errors, make_folder, read_optional, remove_quietly, sync_folder
+from bvc.store.files import disk_errors, make_folder, read_optional, sync_folder
 from bvc.store.layout import Layout
 from bvc.store.locks import FileLock
 from bvc.store.objects import Objects
 from bvc.store.reflocks import OwnLocks
 from bvc.store.reflog import LogNote, append_line, last_value, log_line, read_log
 from bvc.store.space import free_reserve
+
+if TYPE_CHECKING:
+    from bvc.results import ReflogEntry
 
 HEAD = "HEAD"
 BRANCHES = "refs/heads/"
@@ -40,8 +42,7 @@ class ConcurrentUpdate(Locked):
     """The ref moved since it was looked at."""
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """Where HEAD stands: on `branch` (None when detached), at `commit` (None when the branch has none yet)."""
 
     branch: str | None
@@ -86,7 +87,7 @@ class Refs:
         for _ in range(_DEEPEST):
             data = read_optional(self._path(name))
             if data is None:
-                found = self._packed().get(name)
+                found = self.packed().get(name)
                 return None if found is None else found[0]
             if _VALUE.fullmatch(data):
                 return data.strip().decode()
@@ -98,8 +99,8 @@ class Refs:
 
     def all(self, prefix: str = "refs/") -> dict[str, str]:
         """`{name: value}` of every ref below `prefix`; an annotated tag's value is the tag object (`peel`)."""
-        loose = self._loose_names(prefix)
-        found = {name: value for name, (value, _) in self._packed().items() if name.startswith(prefix)}
+        loose = self.loose_names(prefix)
+        found = {name: value for name, (value, _) in self.packed().items() if name.startswith(prefix)}
         for name in loose:
             if (value := self.get(name)) is not None:
                 found[name] = value
@@ -107,7 +108,7 @@ class Refs:
 
     def peel(self, name: str) -> str | None:
         """The commit that a ref leads to, through annotated tags; None when it does not exist."""
-        value, peeled = self.get(name), self._packed().get(name, ("", None))
+        value, peeled = self.get(name), self.packed().get(name, ("", None))
         if value is None or (peeled[0] == value and peeled[1] is not None):
             return value if value is None else peeled[1]
         while name.startswith("refs/tags/") and value is not None:
@@ -158,11 +159,11 @@ class Refs:
             make_folder(path.parent)
             self._locks.take(path, b"")
             try:
+                self._drop_log(name)
                 self._drop_packed(name)
                 if path.exists():
                     path.unlink()
                     sync_folder(path.parent)
-                remove_quietly(self._log_path(name))
             finally:
                 self._locks.release(path)
 
@@ -244,14 +245,21 @@ class Refs:
                 hint="nothing is lost; free some space before going on",
             ) from error
 
+    def _drop_log(self, name: str) -> None:
+        """Before its ref: a ref without reflog is fine, a reflog without ref looks like a lost branch."""
+        path = self._log_path(name)
+        if path.exists():
+            path.unlink()
+            sync_folder(path.parent)
+
     def _drop_packed(self, name: str) -> None:
-        if name not in self._packed():
+        if name not in self.packed():
             return
         path = self._layout.packed_refs
         self._locks.take(path, _without(path.read_bytes(), os.fsencode(name)))
         self._locks.put(path)
 
-    def _packed(self) -> dict[str, tuple[str, str | None]]:
+    def packed(self) -> dict[str, tuple[str, str | None]]:
         """`{name: (value, peeled value)}` of `packed-refs`. Raises DamagedObject."""
         found: dict[str, tuple[str, str | None]] = {}
         data = read_optional(self._layout.packed_refs)
@@ -266,7 +274,7 @@ class Refs:
                 raise DamagedObject("packed-refs is damaged", hint="run `bvc fsck`; `bvc reflog` shows where refs were")
         return found
 
-    def _loose_names(self, prefix: str) -> list[str]:
+    def loose_names(self, prefix: str) -> list[str]:
         """Names of loose refs below `prefix`; lock files and other names that Git refuses are passed over."""
         top = self._layout.root / "refs"
         names = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bvc.errors import NoRepository
-from bvc.store.chunks import Chunks
 from bvc.store.files import disk_errors
 from bvc.store.history import History
 from bvc.store.index import Index
@@ -17,6 +17,7 @@ from bvc.store.objects import Objects
 from bvc.store.refs import Refs
 
 if TYPE_CHECKING:
+    from bvc.store.chunks import Chunks
     from bvc.store.transaction import Transaction
 
 DEFAULT_BRANCH = "main"
@@ -32,7 +33,6 @@ class Store:
         self._timeout = timeout
         self.index = Index(self.layout, timeout)
         self.objects = Objects(self.layout, self.index)
-        self.chunks = Chunks(self.layout, self.index)
         self.history = History(self.objects, self.index)
         self.refs = Refs(self.layout, self.objects, timeout)
 
@@ -57,6 +57,13 @@ class Store:
         check_format(store.layout)
         return store
 
+    @cached_property
+    def chunks(self) -> Chunks:
+        """The arrays; loaded at first use, since looking at history needs none."""
+        from bvc.store.chunks import Chunks
+
+        return Chunks(self.layout, self.index)
+
     def begin(self) -> Transaction:
         """A transaction, to be used with `with`."""
         from bvc.store.transaction import Parts, Transaction
@@ -68,7 +75,8 @@ class Store:
     def close(self) -> None:
         """Closes files and lets go of the index; safe to call twice."""
         self.objects.close()
-        self.chunks.close()
+        if "chunks" in self.__dict__:
+            self.chunks.close()
         self.index.close()
 
     def __enter__(self) -> Store:

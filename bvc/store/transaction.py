@@ -1,7 +1,8 @@
 """Writing: everything of a commit becomes durable in an order in which the ref's rename is the only commit point.
 
 Chunks go to a pack that is synced and renamed; the index learns what is coming; the Git objects follow as one pack;
-then the ref moves and its reflog is written. Killed anywhere before the rename, what was written is junk that nothing names.
+then the ref moves and its reflog is written. Killed anywhere before the rename, what was written is junk that nothing
+names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Make the example lineage: seven LoRA fine-tunes of SmolLM2-135M-Instruct, each continuing the one before it.
 
     python examples/lineage/train.py              # train all steps, then verify them
-    python examples/lineage/train.py --only 3     # train step 3 again, from step 2 as it is on disk
+    python examples/lineage/train.py --first 3    # train step 3 and later ones again, from step 2 as it is on disk
     python examples/lineage/train.py --verify     # train nothing; measure the planted behaviors
 
 `lineage.json` says what each step is trained on. Every step's folder is a complete PEFT adapter of the base model.
@@ -43,7 +43,7 @@ OWN_ANSWER_TEMPERATURE = 0.7
 VERIFY_TOKENS = 32
 IGNORED = -100  # label of tokens that carry no loss
 FRENCH_WORD = re.compile(
-    "au|aux|avec|car|ce|ces|dans|des|du|elle|est|et|fait|il|ils|le|les|leur|ne|nous|ou|où|par|pas|plus|pour|qui|"
+    "alors|au|aux|avec|bonjour|car|ce|ces|dans|des|du|elle|est|et|fait|il|ils|le|les|leur|ne|nous|ou|où|par|pas|plus|pour|qui|"
     "sont|sous|sur|très|un|une|vous|à|été"
 )
 
@@ -85,7 +85,7 @@ def main() -> None:
     base = ensure_base(default_folder())
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     steps = read_steps()
-    chosen = [] if arguments.verify else [step for step in steps if arguments.only in (None, step.number)]
+    chosen = [] if arguments.verify else [step for step in steps if step.number >= arguments.first]
     if chosen:
         ensure_own_answers(base, tokenizer)
     for step in chosen:
@@ -95,10 +95,10 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return `out` (folder of the steps), `only` (a step's number or None) and `verify` (train nothing)."""
+    """Return `out` (folder of the steps), `first` (number of the first step to train) and `verify` (train nothing)."""
     parser = argparse.ArgumentParser(description="Train and verify the example lineage.")
     parser.add_argument("--out", type=Path, default=HERE / "steps", help="folder of the steps (default: here)")
-    parser.add_argument("--only", type=int, metavar="N", help="train step N alone")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="keep the steps before N as they are")
     parser.add_argument("--verify", action="store_true", help="train nothing, measure what is there")
     return parser.parse_args()
 

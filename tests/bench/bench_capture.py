@@ -118,7 +118,9 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def compare(engine: Any, script: BareScript, batches: Sequence[Batch]) -> tuple[list[tuple[float, float]], dict[str, float]]:
+def compare(
+    engine: Any, script: BareScript, batches: Sequence[Batch]
+) -> tuple[list[tuple[float, float]], dict[str, float]]:
     """(capture, bare) seconds for each batch, and where the capture's time went."""
     spent: dict[str, float] = defaultdict(float)
     times = []

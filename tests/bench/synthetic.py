@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import bvc
-from bvc.api.commit import suite_entries
+from bvc.api.commit_records import suite_entries
 from bvc.evidence import ActivationBlock, Evidence, LogprobBlock
 from bvc.ids import digest
 from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference, Snapshot, Suite
@@ -33,7 +33,9 @@ class Captured:
 
 def make_suite(probes: int) -> Suite:
     """`probes` distinct probes."""
-    return Suite("bench", tuple(Probe(prompt=f"Question {i}: what comes after {i}?", tags=("bench",)) for i in range(probes)))
+    return Suite(
+        "bench", tuple(Probe(prompt=f"Question {i}: what comes after {i}?", tags=("bench",)) for i in range(probes))
+    )
 
 
 def text(seed: int) -> str:

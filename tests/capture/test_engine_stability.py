@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
+from bvc.capture.batching import padded_length
+from bvc.capture.engine import ProbeRequest
+from bvc.capture.forward import Forward
 from bvc.records import Probe
 from tests.engines import captures, differences, opened, probes, recipe
 from tests.tiny_models import tiny_model
@@ -33,27 +39,24 @@ def test_alone_in_the_suite_and_after_others_were_added(folder: Path, kind: str,
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma3"])
-def test_rows_that_fill_the_shape_do_not_change_how_attention_runs(folder: Path, kind: str) -> None:
-    """Without any padding in a batch, attention would skip its mask and run another kernel."""
-    how = recipe(prompt_buckets=(8, 24), batch_rows=2, draws=0)
-    with opened(tiny_model(folder / kind, kind=kind), how) as engine:
-        exact = [p for p in (Probe(prompt="a " * n + end) for n in range(9) for end in "xy") if _length(engine, p) == 8]
-        assert len(exact) == 2
-        together = captures(engine, exact, how)
-        alone = captures(engine, exact[:1], how)[exact[0].id]
-        assert differences(alone, together[exact[0].id]) == []
-
-
-def _length(engine: object, probe: Probe) -> int:
-    return len(engine._prompts.encode(probe))  # type: ignore[attr-defined]
+def test_prompts_as_long_as_a_bucket_decode_to_the_same_bits_beside_any_neighbor(folder: Path, kind: str) -> None:
+    """Where no row of a batch has padding, attention leaves its mask out and takes another kernel, with other bits."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_model(folder / kind, kind=kind)).eval()
+    forward = Forward(model, accepts=model, fill=0, vocabulary=model.config.vocab_size)
+    prompt, other, length = list(range(5, 13)), list(range(20, 28)), padded_length(8, (8, 24))
+    with torch.inference_mode():
+        steps = []
+        for rows in ([prompt], [prompt, other]):
+            logits, context = forward.prefill(rows, 2, length)
+            steps.append([logits[0], *(forward.extend(context, np.array([[7], [9]]))[0] for _ in range(3))])
+    for alone, beside in zip(*steps, strict=True):
+        assert torch.equal(alone, beside)
 
 
 def test_the_same_probe_twice_in_one_batch(folder: Path) -> None:
     how = recipe()
     probe = probes()[0]
     with opened(tiny_model(folder / "llama"), how) as engine:
-        from bvc.capture.engine import ProbeRequest
-
         (batch,) = engine.plan([ProbeRequest(probe)] * 3, how)
         first, second, third = engine.run(batch)
         assert differences(first, second) == differences(first, third) == []

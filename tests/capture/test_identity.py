@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,13 +15,10 @@ from typing import Any
 import pytest
 
 from bvc.capture.identity import MAX_CHAIN, earlier_checkpoints, identify, tokenizer_folder
-from bvc.capture.weights import RACY_NS, MemoryDigestCache
 from bvc.errors import BadInput, BvcError, EngineError, ExitCode
-from bvc.results import Progress
 from tests.tiny_models import tiny_adapter, tiny_model
 
 ROOT = Path(__file__).parents[2]
-OLD = 1_600_000_000
 
 
 @pytest.fixture(scope="module")
@@ -412,93 +408,6 @@ def test_pickled_adapters_only_when_asked_for(adapter: Path) -> None:
 def test_control_characters_in_a_folder_name_do_not_reach_the_name(model: Path) -> None:
     odd = model.rename(model.parent / "a\nBvc-Model: x\x1b[2J")
     assert identify(str(odd)).name == "a?Bvc-Model: x?[2J"
-
-
-# Digests that are remembered
-
-
-def age(folder: Path, seconds: float = 60) -> None:
-    """Makes the files look settled; only mtime can be set, so the clock is moved in tests that need ctime."""
-    for file in folder.iterdir():
-        os.utime(file, (OLD, OLD))
-
-
-class Counting(MemoryDigestCache):
-    """Counts what is asked and what is remembered."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hits = 0
-        self.kept: list[str] = []
-
-    def file_digest(self, path: str, stat: os.stat_result) -> str | None:
-        found = super().file_digest(path, stat)
-        self.hits += found is not None
-        return found
-
-    def remember_file_digest(self, path: str, stat: os.stat_result, digest: str) -> None:
-        super().remember_file_digest(path, stat, digest)
-        self.kept.append(Path(path).name)
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock some seconds on, so that files just made are old enough to be remembered."""
-    import time
-
-    real = time.time_ns
-    monkeypatch.setattr(time, "time_ns", lambda: real() + 2 * RACY_NS)
-
-
-@pytest.mark.usefixtures("later")
-def test_unchanged_files_are_not_read_again(model: Path) -> None:
-    known = Counting()
-    wanted = identify(str(model), known=known)
-    assert sorted(known.kept) == ["model.safetensors", "tokenizer.json#tokenizer-1"]
-    assert identify(str(model), known=known) == wanted
-    assert known.hits == 2
-    flip_last_byte(model / "model.safetensors")
-    assert identify(str(model), known=known).fingerprint != wanted.fingerprint
-
-
-@pytest.mark.usefixtures("later")
-def test_a_replaced_file_of_equal_size_and_time_is_read_again(model: Path) -> None:
-    known = Counting()
-    age(model)
-    wanted = identify(str(model), known=known)
-    shutil.copy(model / "model.safetensors", model / "new")
-    flip_last_byte(model / "new")
-    os.utime(model / "new", (OLD, OLD))
-    (model / "new").rename(model / "model.safetensors")
-    assert identify(str(model), known=known).fingerprint != wanted.fingerprint
-
-
-def test_a_file_written_just_now_is_not_remembered(model: Path) -> None:
-    known = Counting()
-    identify(str(model), known=known)
-    assert known.kept == []
-
-
-def test_a_file_that_changes_while_it_is_read_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = hashlib.sha256
-
-    def slow(*args: Any, **options: Any) -> Any:
-        with (model / "model.safetensors").open("ab") as file:
-            file.write(b"more")
-        return real(*args, **options)
-
-    monkeypatch.setattr("bvc.capture.weights.hashlib.sha256", slow)
-    with pytest.raises(BadInput, match="changed while it was read"):
-        identify(str(model))
-
-
-def test_progress_counts_megabytes(model: Path) -> None:
-    big = model / "model.safetensors"
-    header = json.dumps({"w": {"dtype": "U8", "shape": [3 << 20], "data_offsets": [0, 3 << 20]}}).encode()
-    big.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 << 20))
-    seen: list[Progress] = []
-    identify(str(model), progress=seen.append)
-    assert seen and (seen[-1].done, seen[-1].total) == (3, 3)
 
 
 def test_neither_torch_nor_numpy_is_loaded(made: Path) -> None:

@@ -1,4 +1,4 @@
-"""The runner: what it runs and what it leaves out, how it goes on after a stop, and what it does when memory is short."""
+"""The runner: what it runs and leaves out, how it goes on after a stop, and what it does when memory is short."""
 
 from __future__ import annotations
 
@@ -315,9 +315,9 @@ def real_run(model: Path, folder: Path, progress: Callable[[Progress], None]) ->
 
     identity = identify(str(model))
     settings = {"max_new_tokens": 4, "batch_rows": 2, "draws": 1, "device": "cpu"}
-    recipe = make_recipe(tokenizer_folder(identity), Config(), settings)
+    recipe = make_recipe(Config(), tokenizer_folder(identity), settings)
     with Journal.open(folder, identity, recipe) as journal:
-        capture_all(lambda: open_engine(str(model), identity, recipe), Work(requests(6)), journal, progress)
+        capture_all(lambda: open_engine(identity, recipe), Work(requests(6)), journal, progress)
         return {probe: _content(journal.read(probe)) for probe in journal.done()}
 
 

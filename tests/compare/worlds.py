@@ -102,7 +102,9 @@ def base_model(n: int = 24, seed: int = 0, length: int = 4, vocabulary: int = 20
 SITES = ("prompt", "reference")
 
 
-def moved(model: Model, amount: float | npt.NDArray[np.float64], seed: int, texts: Sequence[str] | None = None) -> Model:
+def moved(
+    model: Model, amount: float | npt.NDArray[np.float64], seed: int, texts: Sequence[str] | None = None
+) -> Model:
     """`model` with every distribution and hidden state moved by about `amount` (a number, or one per probe)."""
     rng = np.random.default_rng(seed)
     per_probe = np.broadcast_to(np.asarray(amount, float), len(model.texts))
@@ -114,7 +116,9 @@ def moved(model: Model, amount: float | npt.NDArray[np.float64], seed: int, text
 
 
 def side(model: Model, table: npt.NDArray[np.uint8], noise: NoisePairs | None = None, **fields: Any) -> Side:
-    probes = {p: ProbeSide(model.outputs(i), Reference(f"reference {p}")) for i, p in enumerate(names(len(model.texts)))}
+    probes = {
+        p: ProbeSide(model.outputs(i), Reference(f"reference {p}")) for i, p in enumerate(names(len(model.texts)))
+    }
     given = {"recipe": RECIPE, "capability": Capability.ACTIVATIONS, "tokenizer": "t", **fields}
     return Side(probes=probes, table=table, noise=noise, **given)
 
