@@ -42,7 +42,8 @@ torture: $(READY)  ## the long sweeps: kills, full disks and damage at every sys
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -m torture --timeout 7200 $(T)
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
-	for file in tests/bench/bench_*.py; do $(BIN)/python -m "tests.bench.$$(basename "$$file" .py)"; done
+	for file in tests/bench/bench_*.py; do \
+		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)"; done
 
 lint: $(READY)  ## style and formatting
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +15,8 @@ ABBREVIATION = 10
 
 def digest(domain: str, *parts: bytes) -> str:
     """SHA-256 (hex) of `parts` under `domain`; lengths are hashed too, so parts cannot run into each other."""
+    import hashlib  # loads the cryptographic library, which looking at history does without
+
     state = hashlib.sha256(f"bvc:{domain}\0".encode())
     for part in parts:
         state.update(len(part).to_bytes(8, "big"))
@@ -36,6 +37,11 @@ def digest_lines(domain: str, lines: Iterable[str]) -> str:
 def looks_like_id(text: str) -> bool:
     """Whether `text` could be a full or abbreviated hex id."""
     return _HEX.fullmatch(text) is not None
+
+
+def is_digest(text: object) -> bool:
+    """Whether `text` is a full SHA-256 in lower-case hex."""
+    return isinstance(text, str) and len(text) == 64 and _HEX.fullmatch(text) is not None
 
 
 def short(identifier: str) -> str:

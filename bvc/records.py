@@ -337,3 +337,21 @@ class CommitInfo:
     def subject(self) -> str:
         """The first line of the message."""
         return self.message.split("\n", 1)[0]
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One commit of `bvc.log/1`; `refs` as `HEAD -> main`, `tag: v1`."""
+
+    commit: CommitInfo
+    refs: tuple[str, ...] = ()
+    summary: LogStat | None = None
+
+
+@dataclass(frozen=True)
+class LogStat:
+    """Text changes of a commit against its first parent, for `log --stat`: counts of probes."""
+
+    changed_text: int
+    added: int
+    removed: int

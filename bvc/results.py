@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from bvc.records import Capability, CommitInfo, ModelIdentity, Outputs, Probe, Reference
+from bvc.records import LogEntry as LogEntry
+from bvc.records import LogStat as LogStat
 
 Interval = tuple[float, float]
 
@@ -47,24 +49,6 @@ class CommitResult:
     reused: int
     seconds: float
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """One commit of `bvc.log/1`; `refs` as `HEAD -> main`, `tag: v1`."""
-
-    commit: CommitInfo
-    refs: tuple[str, ...] = ()
-    summary: LogStat | None = None
-
-
-@dataclass(frozen=True)
-class LogStat:
-    """Text changes of a commit against its first parent, for `log --stat`: counts of probes."""
-
-    changed_text: int
-    added: int
-    removed: int
 
 
 @dataclass(frozen=True)

@@ -113,22 +113,32 @@ def play(page: str, folder: Path) -> Iterator[tuple[Command, str]]:
                 yield command, run(command.text, folder, environ)
 
 
+def agreeing(command: Command, printed: str) -> bool:
+    """Whether a command printed what the page shows."""
+    return agrees(masked(command.shown), masked(printed))
+
+
 def rewritten(page: str, folder: Path) -> str:
-    """The page with what its commands print now; outputs that agree, or have `...`, stay as they are."""
-    played = play(page, folder)
+    """The page with what its commands print now; unchanged where all of it agrees, so that ids on it stay consistent."""
+    played = list(play(page, folder))
+    if all(agreeing(command, printed) for command, printed in played):
+        return page
+    steps = iter(played)
 
     def again(match: re.Match[str]) -> str:
         if match[1] != "console":
             return match[0]
-        steps = [next(played) for _ in commands(match[3])]
-        return "```console\n" + "".join(f"$ {c.text}\n{_kept(c, printed)}" for c, printed in steps) + "```"
+        shown = [_shown(*next(steps)) for _ in commands(match[3])]
+        return f"```console\n{''.join(shown)}```"
 
     return FENCE.sub(again, page)
 
 
-def _kept(command: Command, printed: str) -> str:
-    text = command.shown if agrees(masked(command.shown), masked(printed)) else printed.strip("\n")
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n" if text else ""
+def _shown(command: Command, printed: str) -> str:
+    """A step as the page shows it; an output with `...` that agrees stays as it is."""
+    elided = "..." in command.shown.splitlines() and agreeing(command, printed)
+    text = command.shown if elided else printed.strip("\n")
+    return "".join(f"{line.rstrip()}\n" for line in [f"$ {command.text}", *text.splitlines()])
 
 
 def in_empty_folder(work: Callable[[Path], str]) -> str:

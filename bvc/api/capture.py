@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.capture_plan import Plan, key_of, plan, recaptured_ids
+from bvc.api.capture_plan import key_of, plan, recaptured_ids, shrunk_key, shrunk_recipe
 from bvc.api.commit_records import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
 from bvc.api.lineage import lineage_notes
-from bvc.api.references import inherited_references
-from bvc.capture.engine import ProbeRequest
+from bvc.api.references import Known, held_reference, known_references
 from bvc.capture.identity import identify, tokenizer_folder
 from bvc.capture.journal import Journal
 from bvc.capture.recipe import make_recipe
 from bvc.capture.runner import CaptureRun, Work, capture_all
 from bvc.errors import DamagedObject
-from bvc.records import Capability, ModelIdentity, Probe, Recipe, Reference, Snapshot
+from bvc.records import Capability, ModelIdentity, Probe, Recipe, Snapshot
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_writer import Fresh, Source, Stored
 
@@ -37,25 +36,26 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
     """All captures of a checkpoint: from earlier commits where they hold them, else run now (or resumed)."""
     suites = named_suites(repository, options)
     model = _identity(repository, options)
-    recipe = _recipe(repository, options, model)
+    wanted = _recipe(repository, options, model)
+    recipe, remarks = _fitting(repository, options, model, wanted)
     work = _Planned(repository, unique_probes(suites), model, recipe, target)
-    folder = repository.captures_folder / key_of(model, recipe).hex()
-    journal = Journal.open(folder, model, recipe)
+    journal = Journal.open(repository.captures_folder / key_of(model, recipe).hex(), model, recipe)
     try:
-        run = capture_all(partial(_engine, model, recipe, options), work.work(), journal, options.report)
+        run = capture_all(partial(_engine, model, recipe, options), work.work(journal), journal, options.report)
         assembled = work.assemble(journal, run)
+        capability, table = _facts(run, assembled.sources)
+        snapshot = Snapshot(
+            model=model,
+            recipe=run.recipe,
+            suites=suite_entries(suites),
+            capability=capability,
+            noise=_noise(assembled, capability, table),
+            counts=_counts(work.probes, run.recipe, assembled.recaptures),
+        )
+        notes = (*lineage_notes(repository, model, target.parents), *remarks, *run.notes)
     except BaseException:
         journal.close()
         raise
-    capability, table = _facts(run, assembled.sources)
-    snapshot = Snapshot(
-        model=model,
-        recipe=run.recipe,
-        suites=suite_entries(suites),
-        capability=capability,
-        noise=_noise_summary(assembled, capability, table),
-        counts=_counts(work.probes, run.recipe, assembled.recaptures),
-    )
     return Captures(
         snapshot=snapshot,
         suites=suites,
@@ -63,10 +63,22 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
         captured=run.captured + run.resumed,
         recaptures=assembled.recaptures,
         bucket_table=table,
-        keys=(key_of(model, run.recipe),),
-        notes=(*lineage_notes(repository, model, target.parents), *run.notes),
+        keys=() if run.recipe.digest == wanted.digest else (shrunk_key(model, wanted),),
+        notes=notes,
         finish=lambda done: journal.clear() if done else journal.close(),
     )
+
+
+def _fitting(
+    repository: Repository, options: CommitOptions, model: ModelIdentity, wanted: Recipe
+) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe wanted, or the one with smaller batches that an earlier commit of this model had to change to; with a
+    remark. A batch size given as an option is always tried."""
+    smaller = None if options.batch_size is not None else shrunk_recipe(repository, model, wanted)
+    if smaller is None:
+        return wanted, ()
+    remark = f"batches of {smaller.batch_rows}: {wanted.batch_rows} did not fit into memory before"
+    return smaller, (f"{remark} (--batch-size {wanted.batch_rows} tries again)",)
 
 
 def _identity(repository: Repository, options: CommitOptions) -> ModelIdentity:
@@ -108,22 +120,24 @@ class _Planned:
         self, repository: Repository, probes: Mapping[str, Probe], model: ModelIdentity, recipe: Recipe, target: Target
     ) -> None:
         self.probes = probes
-        self.references = inherited_references(repository, list(probes.values()), target.parents)
-        self.main = plan(repository, probes, self.references, model, recipe)
+        references = known_references(repository, list(probes.values()), target.parents)
+        self.main = plan(repository, probes, references, model, recipe)
         again = {p: probes[p] for p in recaptured_ids(list(probes), repository.config.recapture)}
-        self.again_references = {p: r for p in again if (r := self._resolved(p)) is not None}
-        self.again = plan(repository, again, self.again_references, model, recipe, recaptures=True)
+        settled = {p: known for p in again if (known := self._settled(p)) is not None}
+        self.again = plan(repository, again, settled, model, recipe, recaptures=True)
 
-    def _resolved(self, probe: str) -> Reference | None:
+    def _settled(self, probe: str) -> Known | None:
         """The reference of a probe where it is known before anything runs."""
         held = self.main.held.get(probe)
-        return self.references.get(probe) if held is None else held.view.reference(probe)
+        return self.main.references.get(probe) if held is None else held_reference(held.view, probe)
 
-    def work(self) -> Work:
-        """What the runner has to see to."""
+    def work(self, journal: Journal) -> Work:
+        """What the runner has to see to. Probes that are held are asked for too while it may have to run them, because
+        others are missing and memory may force another recipe, or did so before an interruption."""
+        settled = len(self.main.held) == len(self.probes) and journal.recipe.digest == journal.wanted.digest
         return Work(
-            requests=_requests(self.main, self.references),
-            recaptures=_requests(self.again, self.again_references),
+            requests=() if settled else self.main.requests(),
+            recaptures=self.again.requests(),
             held=self.main.held,
             held_again=self.again.held,
         )
@@ -131,19 +145,12 @@ class _Planned:
     def assemble(self, journal: Journal, run: CaptureRun) -> _Assembled:
         """Every probe's sources after the run; nothing held is used when memory forced another recipe."""
         usable = run.recipe.digest == journal.wanted.digest
+        held, held_again = (self.main.held, self.again.held) if usable else ({}, {})
         fresh, fresh_again = Fresh(journal.read), Fresh(partial(journal.read, again=True))
         done = journal.done(again=True)
-        sources: dict[str, Source] = {p: self.main.held.get(p, fresh) if usable else fresh for p in self.probes}
-        again: dict[str, Source] = {
-            p: self.again.held[p] if usable and p in self.again.held else fresh_again
-            for p in self.again.probes
-            if p in done or (usable and p in self.again.held)
-        }
-        return _Assembled(sources, again)
-
-
-def _requests(planned: Plan, references: Mapping[str, Reference]) -> list[ProbeRequest]:
-    return [ProbeRequest(probe, references.get(identifier)) for identifier, probe in planned.probes.items()]
+        sources: dict[str, Source] = {p: held.get(p, fresh) for p in self.probes}
+        again = (p for p in self.again.probes if p in held_again or p in done)
+        return _Assembled(sources, {p: held_again.get(p, fresh_again) for p in again})
 
 
 def _facts(run: CaptureRun, sources: Mapping[str, Source]) -> tuple[Capability, Any]:
@@ -153,16 +160,29 @@ def _facts(run: CaptureRun, sources: Mapping[str, Source]) -> tuple[Capability, 
     stored = next(source for source in sources.values() if isinstance(source, Stored))
     if stored.view.snapshot.capability is None:
         raise DamagedObject(f"commit {stored.view.info.id} holds captures but states no capability")
-    return stored.view.snapshot.capability, stored.view.signatures.bucket_table()
+    return stored.view.snapshot.capability, stored.signatures.bucket_table()
 
 
-def _noise_summary(assembled: _Assembled, capability: Capability, table: Any) -> dict[str, Any]:
-    """The N0 band of each channel: distances between the two layouts."""
+def _noise(assembled: _Assembled, capability: Capability, table: Any) -> Mapping[str, Any]:
+    """The N0 band of each channel: distances between the two layouts; as recorded where one commit holds all of it."""
     if not assembled.recaptures:
         return {}
+    recorded = _recorded_noise(assembled)
+    if recorded is not None:
+        return recorded
     from bvc.api.noise import summarize
 
     return summarize(assembled.sources, assembled.recaptures, capability, table)
+
+
+def _recorded_noise(assembled: _Assembled) -> Mapping[str, Any] | None:
+    pairs = [(assembled.sources[p], again) for p, again in assembled.recaptures.items()]
+    views = [source.view for pair in pairs for source in pair if isinstance(source, Stored)]
+    view = views[0] if views and len(views) == 2 * len(pairs) else None
+    if view is None or any(other.info.tree != view.info.tree for other in views) or view.recaptures is None:
+        return None
+    same = view.recaptures.output_blobs.keys() == assembled.recaptures.keys()
+    return view.snapshot.noise if same else None
 
 
 def _counts(probes: Mapping[str, Probe], recipe: Recipe, recaptures: Mapping[str, Source]) -> dict[str, int]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from bvc.records import Capability, ModelIdentity, Probe, Recipe, Reference
+from bvc.api.references import Known
+from bvc.capture.engine import ProbeRequest
+from bvc.capture.prompts import own_reference
+from bvc.errors import DamagedObject
+from bvc.records import ModelIdentity, Probe, Recipe
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.repository.snapshot_writer import Stored
@@ -16,16 +20,18 @@ from bvc.store.index import capture_key
 @dataclass(frozen=True)
 class Plan:
     """For each probe in suite order: held by an earlier commit, or to be run with the reference of `references`
-    (None there: along the model's own greedy text)."""
+    (none there: along the model's own greedy text)."""
 
     probes: Mapping[str, Probe]
-    references: Mapping[str, Reference]
+    references: Mapping[str, Known]
     held: Mapping[str, Stored]
 
-    @property
-    def missing(self) -> list[Probe]:
-        """The probes to be run, in suite order."""
-        return [probe for identifier, probe in self.probes.items() if identifier not in self.held]
+    def requests(self) -> list[ProbeRequest]:
+        """All probes in order, with their references read."""
+        return [
+            ProbeRequest(probe, None if (known := self.references.get(identifier)) is None else known.read())
+            for identifier, probe in self.probes.items()
+        ]
 
 
 def recaptured_ids(probes: Sequence[str], share: float) -> list[str]:
@@ -42,10 +48,23 @@ def key_of(model: ModelIdentity, recipe: Recipe) -> bytes:
     return capture_key(model.fingerprint, model.tokenizer or "", recipe.digest)
 
 
+def shrunk_key(model: ModelIdentity, recipe: Recipe) -> bytes:
+    """The key of commits of this model for which the recipe was asked for and memory did not suffice."""
+    return capture_key(model.fingerprint, model.tokenizer or "", f"shrunk:{recipe.digest}")
+
+
+def shrunk_recipe(repository: Repository, model: ModelIdentity, recipe: Recipe) -> Recipe | None:
+    """The recipe with smaller batches under which this model was captured when `recipe` did not fit into memory."""
+    for view in _views(repository, shrunk_key(model, recipe)):
+        if view.snapshot.recipe is not None:
+            return replace(view.snapshot.recipe, draws=recipe.draws)
+    return None
+
+
 def plan(
     repository: Repository,
     probes: Mapping[str, Probe],
-    references: Mapping[str, Reference],
+    references: Mapping[str, Known],
     model: ModelIdentity,
     recipe: Recipe,
     *,
@@ -53,34 +72,44 @@ def plan(
 ) -> Plan:
     """Looks each probe up in the commits that hold captures of this model under this recipe, newest first."""
     held: dict[str, Stored] = {}
-    for commit in reversed(repository.store.index.capture_sources(key_of(model, recipe))):
-        if len(held) == len(probes):
-            break
-        if not repository.store.objects.exists(commit):
-            continue
-        view = repository.snapshot(commit)
+    for view in _views(repository, key_of(model, recipe)):
         source = _source(view, recipe, recaptures=recaptures)
         if source is None:
             continue
-        usable = source.output_ids & probes.keys() - held.keys()
+        usable = source.probes & probes.keys() - held.keys()
         held |= {p: source for p in usable if _same_reference(view, p, references.get(p), recaptures=recaptures)}
+        if len(held) == len(probes):
+            break
     return Plan(probes, references, held)
 
 
+def _views(repository: Repository, key: bytes) -> Iterator[SnapshotView]:
+    """The snapshots noted under a key of the cache, newest first; those that are gone or damaged are passed over,
+    since the cache only saves time."""
+    for commit in reversed(repository.store.index.capture_sources(key)):
+        try:
+            view = repository.snapshot(commit)
+        except DamagedObject:
+            continue
+        if view.info.snapshot is not None:
+            yield view
+
+
 def _source(view: SnapshotView, recipe: Recipe, *, recaptures: bool) -> Stored | None:
+    """A snapshot's captures where they have at least as many draws as wanted; those of the second layout have none."""
     stored = view.snapshot.recipe
-    if stored is None or view.snapshot.capability is not Capability.ACTIVATIONS:
+    if stored is None or view.snapshot.capability is None:
         return None
     if recaptures:
         return None if view.recaptures is None else Stored(view, recaptures=True)
-    return Stored(view) if stored.draws == recipe.draws else None
+    return Stored(view, draws=recipe.draws) if stored.draws >= recipe.draws else None
 
 
-def _same_reference(view: SnapshotView, probe: str, wanted: Reference | None, *, recaptures: bool) -> bool:
-    held = view.reference(probe)
-    if held is None:
-        return False
+def _same_reference(view: SnapshotView, probe: str, wanted: Known | None, *, recaptures: bool) -> bool:
+    """Whether the capture runs along the reference wanted: the one known, or (None) its own greedy text."""
     if wanted is not None:
-        return held == wanted
+        return view.reference_blobs.get(probe) == wanted.blob
+    if recaptures or probe not in view.reference_blobs:
+        return False
     greedy = view.outputs(probe).greedy
-    return not recaptures and held == Reference(greedy.text, greedy.finish == "stop")
+    return view.reference(probe) == own_reference(greedy.text, finished=greedy.finish == "stop")

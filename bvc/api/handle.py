@@ -9,23 +9,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bvc.repository.repository import Repository, create_project
-from bvc.results import (
-    BranchEntry,
-    CommitResult,
-    DiffResult,
-    FsckResult,
-    LogEntry,
-    Progress,
-    ReflogEntry,
-    ShowResult,
-    StatusResult,
-    SuiteSummary,
-)
 
 if TYPE_CHECKING:
     from bvc.records import Suite
+    from bvc.results import (
+        BranchEntry,
+        CommitResult,
+        DiffResult,
+        FsckResult,
+        LogEntry,
+        Progress,
+        ReflogEntry,
+        ShowResult,
+        StatusResult,
+        SuiteSummary,
+    )
 
-Report = Callable[[Progress], None]
+Report = Callable[["Progress"], None]
 UNKNOWN_AUTHOR = "unknown <unknown@localhost>"
 """Who made a commit when neither the caller nor `bvc.toml` says."""
 

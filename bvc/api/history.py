@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from bvc.errors import NotComparable, UnknownRevision, UsageError
-from bvc.records import CommitInfo
+from bvc.records import CommitInfo, LogEntry, LogStat
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import find_probe, find_ref, parse_range, resolve, resolve_object
+from bvc.repository.revisions import find_probe, full_ref, parse_range, resolve, resolve_object
 from bvc.repository.snapshot_view import SnapshotView
-from bvc.results import LogEntry, LogStat, ProbeView, ReflogEntry, ShowResult
+
+if TYPE_CHECKING:
+    from bvc.results import ProbeView, ReflogEntry, ShowResult
 
 
 def log(
@@ -18,15 +22,10 @@ def log(
     """Entries newest first, children before parents. `A..B` (and `^A`) leave out what A reaches."""
     starts, hidden = _starts(repository, revisions)
     names = decorations(repository)
-    history = repository.store.history
-    shown = 0
-    excluded = {info.id for info in history.walk(hidden)} if hidden else set()
-    for info in history.walk(starts):
-        if limit is not None and shown >= limit:
-            return
-        if info.id in excluded:
-            continue
-        shown += 1
+    walk = repository.store.history.walk
+    excluded = {info.id for info in walk(hidden)} if hidden else set()
+    shown = (info for info in walk(starts) if info.id not in excluded)
+    for info in islice(shown, limit):
         yield LogEntry(info, names.get(info.id, ()), text_stat(repository, info) if stat else None)
 
 
@@ -84,6 +83,8 @@ def text_stat(repository: Repository, info: CommitInfo) -> LogStat | None:
 
 def show(repository: Repository, revision: str, probe: str | None) -> ShowResult:
     """One commit; with `probe` (label, id or abbreviation; also from `REV:probe/ID`) that probe's capture."""
+    from bvc.results import ShowResult
+
     revision, _, path = revision.partition(":")
     if path and not path.startswith("probe/"):
         raise UsageError(f"`bvc show` takes REV or REV:probe/ID, not {revision}:{path}", hint="see `bvc cat-file`")
@@ -101,6 +102,8 @@ def probe_view(view: SnapshotView, wanted: str) -> ProbeView:
         )
     probe = find_probe(view, wanted)
     suite = view.suite_of(probe)
+    from bvc.results import ProbeView
+
     result = ProbeView(view.probe(probe, suite), suite, view.outputs(probe), view.reference(probe))
     if "logprob" not in view.signatures.manifests:
         return result
@@ -119,13 +122,12 @@ def merge_base(repository: Repository, revisions: Sequence[str], *, all: bool = 
 
 
 def reflog(repository: Repository, ref: str) -> list[ReflogEntry]:
-    """Newest first. Raises UnknownRevision for a ref that neither is nor was."""
+    """Newest first. Raises UnknownRevision for a ref that does not exist."""
     store = repository.store
-    name = ref if ref == "HEAD" or ref.startswith("refs/") else f"refs/heads/{ref}"
-    entries = store.refs.reflog(name)
-    if not entries and ref != "HEAD" and find_ref(store, ref) is None:
+    name = "HEAD" if ref in ("HEAD", "@") else full_ref(store, ref)
+    if name is None:
         raise UnknownRevision(f"unknown ref: {ref}", hint="`bvc branch` lists the branches")
-    return entries
+    return store.refs.reflog(name)
 
 
 def cat_file(repository: Repository, name: str) -> tuple[str, int, bytes]:

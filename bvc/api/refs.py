@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 
-from bvc.errors import BvcError, UnknownRevision, UsageError
+from bvc.errors import BvcError, DamagedObject, UnknownRevision, UsageError
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import find_ref, resolve
+from bvc.repository.revisions import full_ref, ref_value, resolve
 from bvc.results import BranchEntry
+from bvc.store.objects import is_object_id
+from bvc.store.reflog import LogNote
 
 # Git's rules for ref names (git-check-ref-format), the parts that concern one short name.
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/$|\.$|\.lock(/|$)|/\.|^@$|^HEAD$", re.ASCII)
 
 
 def check_name(name: str) -> None:
-    """Raises UsageError when Git would refuse `name` as a branch or tag."""
-    if not name or _BAD_NAME.search(name):
+    """Raises UsageError when Git would refuse `name` as a branch or tag, or could only take it for an object id."""
+    if not name or _BAD_NAME.search(name) or is_object_id(name.lower()):
         raise UsageError(f"not a valid name for a branch or tag: {name!r}")
 
 
 def _entry(repository: Repository, name: str, commit: str, *, current: bool = False) -> BranchEntry:
     return BranchEntry(name, commit, repository.store.history.info(commit).subject, current)
+
+
+def _move(repository: Repository, ref: str, new: str, old: str | None, note: LogNote) -> None:
+    repository.store.refs.update(ref, new, old, note.message, note.author, note.date, note.timezone)
+
+
+def _note(message: str, author: str) -> LogNote:
+    now = int(time.time())
+    return LogNote(message, author, now, local_offset(now))
 
 
 def _listing(repository: Repository, prefix: str, current: str | None) -> list[BranchEntry]:
@@ -49,17 +61,18 @@ def create_branch(repository: Repository, name: str, revision: str, *, author: s
     """Raises UsageError when the branch exists and `force` is not set, or is the one HEAD follows."""
     check_name(name)
     refs, full = repository.store.refs, f"refs/heads/{name}"
-    commit, old = resolve(repository, revision), refs.get(full)
+    old = refs.get(full)
     if old is not None and not force:
         raise UsageError(f"a branch named {name} exists", hint="`bvc branch --force` moves it")
     if old is not None and refs.head().branch == name:
         raise UsageError(f"{name} is the current branch", hint="switch to another branch first")
-    refs.update(full, commit, old, f"branch: Created from {revision}", author, int(time.time()))
+    commit = resolve(repository, revision)
+    _move(repository, full, commit, old, _note(f"branch: Created from {revision}", author))
     return _entry(repository, name, commit)
 
 
 def _existing(repository: Repository, name: str) -> str:
-    commit = repository.store.refs.get(f"refs/heads/{name}")
+    commit = ref_value(repository.store, f"refs/heads/{name}")
     if commit is None:
         raise UnknownRevision(f"there is no branch named {name}", hint="`bvc branch` lists the branches")
     return commit
@@ -88,10 +101,11 @@ def rename_branch(repository: Repository, old: str, new: str, *, author: str) ->
     refs, commit = repository.store.refs, _existing(repository, old)
     if refs.get(f"refs/heads/{new}") is not None:
         raise UsageError(f"a branch named {new} exists")
-    refs.update(f"refs/heads/{new}", commit, None, f"branch: Renamed from {old}", author, int(time.time()))
+    note = _note(f"Branch: renamed refs/heads/{old} to refs/heads/{new}", author)
+    _move(repository, f"refs/heads/{new}", commit, None, note)
     current = refs.head().branch == old
     if current:
-        refs.set_head_branch(new)
+        refs.set_head_branch(new, note)
     refs.delete(f"refs/heads/{old}", commit)
     return _entry(repository, new, commit, current=current)
 
@@ -111,18 +125,19 @@ def create_tag(
     commit, old = resolve(repository, revision), store.refs.get(full)
     if old is not None and not force:
         raise UsageError(f"a tag named {name} exists", hint="`bvc tag --force` moves it")
-    target, now = commit, int(time.time())
+    target, note = commit, _note(f"tag: {name}", author)
     if message is not None:
         with store.begin() as transaction:
-            target = transaction.tag(name, commit, message, author, now, local_offset(now))
-    store.refs.update(full, target, old, f"tag: {name}", author, now)
+            target = transaction.tag(name, commit, message, author, note.date, note.timezone)
+    _move(repository, full, target, old, note)
     return _entry(repository, name, commit)
 
 
 def delete_tag(repository: Repository, name: str) -> BranchEntry:
     """Raises UnknownRevision when there is none of that name."""
     refs, full = repository.store.refs, f"refs/tags/{name}"
-    target, commit = refs.get(full), refs.peel(full)
+    target = ref_value(repository.store, full)
+    commit = None if target is None else refs.peel(full)
     if target is None or commit is None:
         raise UnknownRevision(f"there is no tag named {name}", hint="`bvc tag` lists the tags")
     refs.delete(full, target)
@@ -131,21 +146,42 @@ def delete_tag(repository: Repository, name: str) -> BranchEntry:
 
 def switch(repository: Repository, target: str, *, author: str, create: bool = False, detach: bool = False) -> None:
     """Moves HEAD; the project's files are untouched (bvc tracks models, not a work tree)."""
+    if create and detach:
+        raise UsageError("--create and --detach exclude each other")
     refs = repository.store.refs
+    note = _note(f"checkout: moving {_from(repository)}to {target}", author)
     if create:
-        if refs.head().commit is None:
-            check_name(target)
-        else:
-            create_branch(repository, target, "HEAD", author=author)
-        refs.set_head_branch(target)
+        _begin_branch(repository, target, author)
+        refs.set_head_branch(target, note)
     elif detach:
-        refs.detach_head(resolve(repository, target))
-    elif refs.get(f"refs/heads/{target}") is not None:
-        refs.set_head_branch(target)
-    elif find_ref(repository.store, target) is not None:
-        raise BvcError(f"{target} is not a branch", hint=f"`bvc switch --detach {target}` stands on its commit")
+        refs.detach_head(resolve(repository, target), note)
     else:
-        raise UnknownRevision(f"there is no branch named {target}", hint=f"`bvc switch -c {target}` creates it")
+        _check_branch(repository, target)
+        refs.set_head_branch(target, note)
+
+
+def _from(repository: Repository) -> str:
+    """`from BRANCH `, as Git's reflog has it; empty where HEAD is damaged, which switching sets right."""
+    with suppress(DamagedObject):
+        head = repository.store.refs.head()
+        return f"from {head.branch or head.commit} "
+    return ""
+
+
+def _begin_branch(repository: Repository, name: str, author: str) -> None:
+    """Makes a branch at HEAD; before the first commit there is nothing to point at, and HEAD's word is enough."""
+    refs = repository.store.refs
+    check_name(name)
+    if refs.head().commit is not None or refs.get(f"refs/heads/{name}") is not None:
+        create_branch(repository, name, "HEAD", author=author)
+
+
+def _check_branch(repository: Repository, name: str) -> None:
+    known = ref_value(repository.store, f"refs/heads/{name}")
+    if known is None and full_ref(repository.store, name) is not None:
+        raise BvcError(f"{name} is not a branch", hint=f"`bvc switch --detach {name}` stands on its commit")
+    if known is None:
+        raise UnknownRevision(f"there is no branch named {name}", hint=f"`bvc switch -c {name}` creates it")
 
 
 def local_offset(now: int) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bvc.evidence import Evidence
 
 
-class EngineOutOfMemory(EngineError):  # noqa: N818 (named like the other errors of bvc)
+class EngineOutOfMemory(EngineError):
     """A batch did not fit into memory; the same batch with fewer rows may."""
 
 

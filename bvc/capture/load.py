@@ -20,6 +20,7 @@ from bvc.errors import BvcError, EngineError
 from bvc.records import ModelIdentity, Recipe
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_CODE_HINT = "the model brings its own Python code; use --trust-remote-code if you trust its author"
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
 
 
@@ -181,7 +182,9 @@ def _quiet() -> Iterator[None]:
     log.set_verbosity_error()
     log.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         log.set_verbosity(level)
         if bars:
@@ -199,7 +202,7 @@ def failures(what: str) -> Iterator[None]:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or _mentions_memory(reason):
             raise EngineOutOfMemory(f"{what}: out of memory", hint="use a smaller --batch-size") from error
-        raise EngineError(f"{what}: {reason}") from error
+        raise EngineError(f"{what}: {reason}", hint=_CODE_HINT if "custom code" in reason else None) from error
 
 
 def _mentions_memory(reason: str) -> bool:

@@ -64,6 +64,8 @@ class ProgressLine:
 
     def _bar(self, step: Progress, seconds: float) -> str:
         screen = error_screen()
+        if step.total == 1:  # a single thing that is done or not yet
+            return f"{clean(step.what)}{screen.glyph('ellipsis')}"
         filled = _BAR if step.total <= 0 else min(_BAR, _BAR * step.done // step.total)
         full, empty = ("━", "─") if screen.unicode else ("#", "-")
         text = f" {step.done:,}/{step.total:,}{self._pace(step, seconds)}"

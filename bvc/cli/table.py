@@ -8,6 +8,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Start": {
         "init": "Make a folder a bvc project.",
         "suite": "Import, list and check suites of probes.",
+        "demo": "Build a small real lineage and diff it.",
     },
     "Record": {
         "commit": "Capture what a checkpoint does and commit it.",

@@ -49,6 +49,8 @@ def import_(session: Session, source: str, name: str | None, format_: str | None
         session.document(suites_document([made]))
     else:
         session.message(f"probes/{made.name}.jsonl: {plural(made.probes, 'probe')}")
+        if made.duplicates:
+            session.note(f"{plural(made.duplicates, 'row')} asked what an earlier one asks, and were left out")
 
 
 @bvc_command("ls", json=True, examples="bvc suite ls\nbvc suite ls --json")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from bvc.evidence import ActivationBlock, Floats
 
@@ -21,10 +22,15 @@ class Shift:
     distance: Floats
     folded: Floats
 
+    def rows(self, kept: npt.NDArray[np.bool_]) -> Shift:
+        """Only the probes in `kept` [n]."""
+        return self if kept.all() else Shift(self.distance[kept], self.folded[kept])
+
 
 def shifts(a: ActivationBlock, b: ActivationBlock) -> dict[str, Shift]:
-    """Movement at every site that both blocks have in equal width."""
-    return {site: _shift(a.vectors[site], b.vectors[site]) for site in common_sites(a, b)}
+    """Movement at every site that both blocks have in equal width; not finite where a vector is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return {site: _shift(a.vectors[site], b.vectors[site]) for site in common_sites(a, b)}
 
 
 def common_sites(a: ActivationBlock, b: ActivationBlock) -> list[str]:

@@ -13,7 +13,7 @@ from bvc.compare.noise import Band, bands
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
 from bvc.compare.phrases import shared_phrases
 from bvc.compare.rank import ACTIVATION as MOVED
-from bvc.compare.rank import FIRST, GAINED, KL, LOST, WORDING, Standing, stand_out
+from bvc.compare.rank import FIRST, KL, PHRASES, WORDING, Standing, stand_out
 from bvc.compare.significance import benjamini_hochberg, exceeds_noise
 from bvc.compare.terms import settle_terms
 from bvc.compare.text import first_difference
@@ -126,8 +126,9 @@ def _decide(texts: Texts, distances: Distances, found: Mapping[str, Band], terms
     out: dict[str, Decision] = {}
     for probe, (a, b) in texts.items():
         held = {c: values[probe] for c, values in distances.channels.items() if probe in values}
-        identical = not any(held.values()) and not (terms.draws and _draws_differ(a, b))
-        out[probe] = decide(Finding(identical, held, limits, terms.covered, draws.get(probe)))
+        broken = probe in distances.broken
+        identical = not broken and not any(held.values()) and not (terms.draws and _draws_differ(a, b))
+        out[probe] = decide(Finding(identical, held, limits, terms.covered, draws.get(probe), broken))
     return out
 
 
@@ -171,8 +172,8 @@ def _statistics(texts: Texts, distances: Distances, terms: Terms) -> dict[str, l
     out = {KL: [distances.channels.get(LOGPROB, {})], FIRST: [distances.first]}
     out[MOVED] = list(distances.beyond_shift.values())
     if TEXT in terms.channels:
-        gained, lost = shared_phrases({p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()})
-        out |= {WORDING: [distances.channels[TEXT]], GAINED: [gained], LOST: [lost]}
+        shared = shared_phrases({p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()})
+        out |= {WORDING: [distances.channels[TEXT]], PHRASES: [shared]}
     return {kind: [t for t in tables if t] for kind, tables in out.items()}
 
 

@@ -24,6 +24,8 @@ Places = npt.NDArray[np.intp]
 _CHUNK = 256
 """Positions worked on at a time: what fits a second-level cache, and bounds memory."""
 _LEAST_LOGPROB = np.float32(-69.0)
+_SINGLE = np.float32(1 - 2.0**-18)
+"""What single precision of a log-probability of -69 can add to a divergence, relative to it."""
 _LEAST_RESIDUAL = np.float32(2.0**-24)
 """Residuals below are not told apart: they are differences to 1 of float32 sums."""
 _ROUNDING = np.float32(2.0**-11)
@@ -42,7 +44,8 @@ class Divergence:
 
 
 def divergence(a: LogprobBlock, b: LogprobBlock, table: Table) -> Divergence:
-    """Both divergences at every position of two blocks along the same tokens; exactly 0 where the sketches are equal.
+    """Both divergences at every position of two blocks along the same tokens; exactly 0 where the sketches are equal, not
+    finite where they are not.
 
     `table` is the bucket of each token, [vocab], the same on both sides. Raises NotComparable where the positions do
     not match or a token is not in the table.
@@ -53,7 +56,7 @@ def divergence(a: LogprobBlock, b: LogprobBlock, table: Table) -> Divergence:
         raise NotComparable("a captured token lies outside the bucket table")
     total = len(a.token_ids)
     forward, backward = np.empty(total, np.float32), np.empty(total, np.float32)
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         for start in range(0, total, _CHUNK):
             span = slice(start, min(start + _CHUNK, total))
             forward[span], backward[span] = _chunk(a, b, span, table)
@@ -77,7 +80,7 @@ def _chunk(a: LogprobBlock, b: LogprobBlock, span: slice, table: Table) -> tuple
     backward -= _dot(q, logs) + excess
     forward -= _ROUNDING * (_dot(error_a, size) + _dot(error_b, np.abs(ratio - 1)))
     backward -= _ROUNDING * (_dot(error_b, size) + _dot(error_a, np.abs(1 / ratio - 1)))
-    return np.maximum(forward, 0), np.maximum(backward, 0)
+    return np.maximum(forward, 0) * _SINGLE, np.maximum(backward, 0) * _SINGLE
 
 
 def _dot(x: Floats, y: Floats) -> Floats:

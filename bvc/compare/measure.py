@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from bvc.compare.activation import Movement, shifts
 from bvc.compare.logprob import Table, divergence
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, Terms
 from bvc.compare.text import text_distance
-from bvc.evidence import ActivationBlock, LogprobBlock
+from bvc.evidence import LogprobBlock
 from bvc.records import Generation, Outputs
 
 ByProbe = dict[str, float]
@@ -26,13 +27,15 @@ class Distances:
 
     Channels: text, word-level edit distance (0 to 1); logprob, mean over the reference of the average of both KL
     bounds (nats per token; where tokenizers differ, the difference of log-prob per character); activation, mean over
-    sites of the relative distance (0 to 2). A probe that a channel cannot compare is missing there.
+    sites of the relative distance (0 to 2). A probe that a channel cannot compare is missing there; `broken` are those
+    with numbers that are not finite, in a channel or site where they are missing for that.
     """
 
     channels: dict[str, ByProbe] = field(default_factory=dict)
     sites: dict[str, ByProbe] = field(default_factory=dict)
     first: ByProbe = field(default_factory=dict)
     beyond_shift: dict[str, ByProbe] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
 
 
 def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[PairedBlock], terms: Terms) -> Distances:
@@ -46,7 +49,7 @@ def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[Paire
         if LOGPROB in terms.channels:
             _add_logprobs(block, terms, distances)
         if ACTIVATION in terms.channels:
-            _add_activations(block, terms, movement, unmoved)
+            _add_activations(block, terms, movement, unmoved, distances)
     _finish_activations(movement, unmoved, distances, terms)
     return distances
 
@@ -55,13 +58,15 @@ def gaps(distances: Distances, terms: Terms) -> list[str]:
     """Sentences about probes and channels that turned out not to be comparable once the evidence was read."""
     out: list[str] = []
     scored = distances.channels.get(LOGPROB, {})
-    missing = len(terms.references.keys() - scored.keys()) if LOGPROB in terms.channels else 0
+    missing = len(terms.references.keys() - scored.keys() - distances.broken) if LOGPROB in terms.channels else 0
     if missing:
         out.append(
             f"{missing} references are not scored along the same tokens on both sides: log-probs are not compared"
         )
     if ACTIVATION in terms.channels and ACTIVATION not in distances.channels:
         out.append("the models have no hookpoint of equal width in common: activations are not compared")
+    if distances.broken:
+        out.append(f"{len(distances.broken)} probes hold numbers that are not finite: those are not compared")
     return out
 
 
@@ -85,7 +90,7 @@ def _add_logprobs(block: PairedBlock, terms: Terms, distances: Distances) -> Non
     elif a is None or b is None:
         return
     elif terms.table is None:
-        means.update(_per_character(_select(a, kept), _select(b, kept), ids))
+        _per_character(_select(a, kept), _select(b, kept), ids, distances)
     else:
         _per_position(*_aligned(_select(a, kept), _select(b, kept), ids), terms.table, distances)
 
@@ -94,18 +99,20 @@ def _chosen(ids: Sequence[str], kept: Mask) -> list[str]:
     return [p for p, k in zip(ids, kept, strict=True) if k]
 
 
-def _per_character(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> ByProbe:
-    return _table(ids, np.abs(_rate(a) - _rate(b)))
-
-
-def _table(ids: list[str], values: npt.NDArray[np.floating]) -> ByProbe:
-    return dict(zip(ids, values.tolist(), strict=True))
+def _per_character(a: LogprobBlock, b: LogprobBlock, ids: list[str], distances: Distances) -> None:
+    gap = np.abs(_rate(a) - _rate(b))
+    finite = np.isfinite(gap)
+    distances.channels[LOGPROB].update(_table(ids, gap, finite))
+    distances.broken.update(_chosen(ids, ~finite))
 
 
 def _rate(block: LogprobBlock) -> npt.NDArray[np.float64]:
-    """Log-probability of each probe's reference per character of the part that was scored, [n]."""
-    rate: npt.NDArray[np.float64] = _sums(block.target, block.lengths)
-    return rate / np.maximum(_sums(block.characters.astype(np.float64), block.lengths), 1)
+    """Log-probability of each probe's reference per character of the part that was scored, [n]; NaN where a position's
+    is not finite."""
+    finite = np.isfinite(block.target)
+    total: npt.NDArray[np.float64] = _sums(np.where(finite, block.target, 0), block.lengths)
+    total[_sums(~finite, block.lengths) > 0] = np.nan
+    return total / np.maximum(_sums(block.characters, block.lengths), 1)
 
 
 def _per_position(a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table, distances: Distances) -> None:
@@ -113,11 +120,19 @@ def _per_position(a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table
         return
     bounds = divergence(a, b, table)
     both = (bounds.forward + bounds.backward) / 2
-    distances.channels[LOGPROB].update(_table(ids, _sums(both, a.lengths) / a.lengths))
-    distances.first.update(_table(ids, both[np.cumsum(a.lengths) - a.lengths]))
+    odd = ~np.isfinite(both)
+    both[odd] = 0  # kept out of running sums, where it would reach every later probe
+    finite = _sums(odd, a.lengths) == 0
+    distances.channels[LOGPROB].update(_table(ids, _sums(both, a.lengths) / a.lengths, finite))
+    distances.first.update(_table(ids, both[np.cumsum(a.lengths) - a.lengths], finite))
+    distances.broken.update(_chosen(ids, ~finite))
 
 
-def _sums(values: npt.NDArray[np.floating], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _table(ids: list[str], values: npt.NDArray[np.floating], kept: Mask) -> ByProbe:
+    return dict(zip(_chosen(ids, kept), values[kept].tolist(), strict=True))
+
+
+def _sums(values: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Sum over each probe's positions, [n]; 0 for a probe without any."""
     running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
     ends = np.cumsum(lengths)
@@ -131,7 +146,7 @@ def _aligned(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> tuple[LogprobB
     a, b, ids = _select(a, kept), _select(b, kept), _chosen(ids, kept)
     if np.array_equal(a.token_ids, b.token_ids):
         return a, b, ids
-    same = _sums((a.token_ids != b.token_ids).astype(np.float32), a.lengths) == 0
+    same = _sums(a.token_ids != b.token_ids, a.lengths) == 0
     return _select(a, same), _select(b, same), _chosen(ids, same)
 
 
@@ -143,21 +158,18 @@ def _select(block: LogprobBlock, kept: Mask) -> LogprobBlock:
     return replace(block, lengths=block.lengths[kept], **chosen)
 
 
-def _add_activations(block: PairedBlock, terms: Terms, movement: Movement, unmoved: list[str]) -> None:
+def _add_activations(
+    block: PairedBlock, terms: Terms, movement: Movement, unmoved: list[str], distances: Distances
+) -> None:
+    a, b, ids = block.a.activation, block.b.activation, list(block.ids)
     if block.identical:
-        unmoved.extend(block.ids)
-    elif block.a.activation is not None and block.b.activation is not None:
-        _add_shifts(list(block.ids), block.a.activation, block.b.activation, terms, movement)
-
-
-def _add_shifts(ids: list[str], a: ActivationBlock, b: ActivationBlock, terms: Terms, movement: Movement) -> None:
-    along = np.array([p not in terms.apart for p in ids], bool)
-    for site, shift in shifts(a, b).items():
-        if site.endswith("/reference") and not along.all():
-            shift = replace(shift, distance=shift.distance[along], folded=shift.folded[along])
-            movement.add(site, _chosen(ids, along), shift)
-        else:
-            movement.add(site, ids, shift)
+        unmoved.extend(ids)
+    elif a is not None and b is not None:
+        for site, shift in shifts(a, b).items():
+            along = np.array([p not in terms.apart or not site.endswith("/reference") for p in ids], bool)
+            finite = np.isfinite(shift.distance)
+            distances.broken.update(_chosen(ids, along & ~finite))
+            movement.add(site, _chosen(ids, along & finite), shift.rows(along & finite))
 
 
 def _finish_activations(movement: Movement, unmoved: list[str], distances: Distances, terms: Terms) -> None:

@@ -16,8 +16,8 @@ _LONGEST = 20_000
 """Characters of a text that are looked at."""
 
 
-def shared_phrases(texts: Mapping[str, tuple[str, str]]) -> tuple[dict[str, float], dict[str, float]]:
-    """How much each probe's text gained, and lost, in common with other probes; `texts` are (before, after).
+def shared_phrases(texts: Mapping[str, tuple[str, str]]) -> dict[str, float]:
+    """How much each probe's text gained, or lost if that is more, in common with others; `texts` are (before, after).
 
     Gained: the mean over the words and word pairs of the text after of how much more often they occur after than
     before, as log ratio of counts of probes (plus one half), 0 where less often. Lost: the same with before and after
@@ -28,11 +28,10 @@ def shared_phrases(texts: Mapping[str, tuple[str, str]]) -> tuple[dict[str, floa
     still = [_grams(a) for a, b in texts.values() if a == b] if changed else []
     old, new = _counts(still, (a for a, _ in changed.values())), _counts(still, (b for _, b in changed.values()))
     risen, fallen = _rises(old, new), _rises(new, old)
-    gained, lost = dict.fromkeys(texts, 0.0), dict.fromkeys(texts, 0.0)
+    out = dict.fromkeys(texts, 0.0)
     for probe, (before, after) in changed.items():
-        gained[probe] = _gain(before, after, risen)
-        lost[probe] = _gain(after, before, fallen)
-    return gained, lost
+        out[probe] = max(_gain(before, after, risen), _gain(after, before, fallen))
+    return out
 
 
 def _rises(old: Counter[Gram], new: Counter[Gram]) -> dict[Gram, tuple[int, int]]:

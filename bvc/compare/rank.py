@@ -14,18 +14,20 @@ import numpy as np
 
 from bvc.compare.significance import Column, benjamini_hochberg, student_tail
 
-KL, FIRST, ACTIVATION, WORDING = "kl", "kl first", "activation", "text"
-GAINED, LOST = "phrases gained", "phrases lost"
+KL, FIRST, ACTIVATION, WORDING, PHRASES = "kl", "kl first", "activation", "text", "phrases"
 
-_FLOOR = {KL: 1e-4, FIRST: 1e-4, ACTIVATION: 1e-3, WORDING: 0.1, GAINED: 0.1, LOST: 0.1}
+_FLOOR = {KL: 1e-4, FIRST: 1e-4, ACTIVATION: 1e-3, WORDING: 0.1, PHRASES: 0.1}
 """What is added to a statistic before its logarithm is taken: differences far below it say nothing."""
 _DISTANCES = (KL, FIRST, ACTIVATION, WORDING)
 _LEAST_SPREAD = 0.1
 """Least spread of the bulk, in units of a logarithm: where it hardly varies, 1 % more is no outlier."""
 _TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""
-_FEWEST = 8
-"""Probes below which no bulk can be told from what stands out of it: no q-values."""
+_FEWEST = 20
+"""Probes below which the bulk's spread is not known well enough for q-values."""
+_FREEDOM = (10, 5)
+"""Degrees of freedom of the scores' tail: one for so many probes, since the spread is estimated; at most so many, since
+bulks have outliers of their own."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,24 @@ Statistics = Mapping[str, Sequence[Mapping[str, float]]]
 def stand_out(ids: Sequence[str], statistics: Statistics) -> dict[str, Standing]:
     """The standing of every probe of `ids`.
 
-    The score is the greatest of three: the mean over the kinds of distance, phrases gained, phrases lost; standardised
-    again. Null of the q-values (Benjamini and Hochberg 1995): the probe belongs to the bulk, whose scores have a tail
-    no heavier than Student's t with 5 degrees of freedom.
+    The score is the greatest of three, standardised again: the mean over the kinds of distance, the phrases, and both
+    together. Null of the q-values (Benjamini and Hochberg 1995): the probe belongs to the bulk, whose scores have a
+    tail no heavier than Student's t with n / 10, at most 5, degrees of freedom.
     """
     if not ids:
         return {}
     columns = {kind: _column(kind, ids, tables) for kind, tables in statistics.items() if tables}
-    parts = [_mean([columns[k] for k in _DISTANCES if k in columns], len(ids))]
-    parts += [np.nan_to_num(columns[k]) for k in (GAINED, LOST) if k in columns]
-    scores = standardize(np.max(np.stack(parts), axis=0))
-    tails = dict(zip(ids, student_tail(scores).tolist(), strict=True))
-    q_values = benjamini_hochberg(tails) if len(ids) >= _FEWEST else {}
+    moved = _mean([columns[k] for k in _DISTANCES if k in columns], len(ids))
+    phrases = np.nan_to_num(columns[PHRASES]) if PHRASES in columns else np.zeros(len(ids))
+    scores = standardize(np.max([moved, phrases, (moved + phrases) / np.sqrt(2)], axis=0))
+    q_values = _q_values(ids, scores) if len(ids) >= _FEWEST else {}
     return {p: Standing(float(s), q_values.get(p)) for p, s in zip(ids, scores, strict=True)}
+
+
+def _q_values(ids: Sequence[str], scores: Column) -> dict[str, float]:
+    per_degree, most = _FREEDOM
+    tails = student_tail(scores, min(len(ids) // per_degree, most))
+    return benjamini_hochberg(dict(zip(ids, tails.tolist(), strict=True)))
 
 
 def _column(kind: str, ids: Sequence[str], tables: Iterable[Mapping[str, float]]) -> Column:

@@ -72,9 +72,16 @@ def _p_value(ranks: npt.NDArray[np.float64], null: int) -> float:
     return float((1 + (relabeled >= observed - 1e-9).sum()) / (_PERMUTATIONS + 1))
 
 
-def student_tail(scores: Column) -> Column:
-    """P(T ≥ score) [n] for Student's t with 5 degrees of freedom, in closed form."""
-    angle = np.arctan(scores / np.sqrt(5))
+def student_tail(scores: Column, freedom: int) -> Column:
+    """P(T ≥ score) [n] for Student's t with `freedom` (1, 2, …) degrees of freedom, by its finite series."""
+    angle = np.arctan(scores / np.sqrt(freedom))
     cosine = np.cos(angle)
-    out: Column = 0.5 - (angle + np.sin(angle) * cosine * (1 + 2 / 3 * cosine**2)) / np.pi
-    return np.clip(out, 0, 1)
+    odd = freedom % 2
+    term = cosine if odd else np.ones_like(cosine)
+    series = term if freedom > 1 else np.zeros_like(cosine)
+    for k in range(2 + odd, freedom, 2):
+        term = term * cosine**2 * ((k - 1) / k)
+        series = series + term
+    inside = (angle + np.sin(angle) * series) / np.pi if odd else np.sin(angle) * series / 2
+    out: Column = np.clip(0.5 - inside, 1e-16, 1.0)
+    return out

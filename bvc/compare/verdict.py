@@ -15,13 +15,14 @@ ALPHA = 0.05
 class Finding:
     """What is known of one probe: `identical`, all that was captured is equal; `distances` and `bands` per channel
     (a channel without measured noise has no band); `covered`, the bands can stand for the recipes' differences;
-    `draws_q`, the q-value of the test on the draws, where there are any."""
+    `draws_q`, the q-value of the test on the draws, where there are any; `broken`, some numbers are not finite."""
 
     identical: bool
     distances: Mapping[str, float]
     bands: Mapping[str, float]
     covered: bool = True
     draws_q: float | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ SAME = Decision(Verdict.SAME)
 CHANGED = Decision(Verdict.CHANGED, "N0")
 NO_NOISE = "no noise was measured for what differs"
 NOTHING = "no channel could be compared"
+BROKEN = "some of their numbers are not finite"
 OTHER_RECIPE = "the recipes differ in what the noise band does not cover"
 
 
@@ -55,6 +57,8 @@ def decide(finding: Finding) -> Decision:
         return CHANGED
     if any(finding.distances[c] > limit for c, limit in finding.bands.items() if c in finding.distances):
         return CHANGED if finding.covered else Decision(Verdict.UNDECIDED, reason=OTHER_RECIPE)
+    if finding.broken:
+        return Decision(Verdict.UNDECIDED, reason=BROKEN)
     unmeasured = [distance for channel, distance in finding.distances.items() if channel not in finding.bands]
     if any(unmeasured) or len(unmeasured) == len(finding.distances):
         return Decision(Verdict.UNDECIDED, reason=NO_NOISE)

@@ -9,16 +9,15 @@ from bvc.records import CommitInfo
 from bvc.render.commits import capability_text, model_text, plural
 from bvc.render.numbers import channel_names, number, p_text
 from bvc.render.screen import Screen
-from bvc.render.spans import Span, flow, limit, paint
 from bvc.render.text import cells, clean, pad, shorten, wrap
-from bvc.render.words import word_diff
+from bvc.render.words import brief_lines
 from bvc.results import DiffResult, ProbeDiff, Verdict
 
 TOP = 10
 """Rows of the triage list without `--all`."""
 STANDS_OUT = 0.05
 """False discovery rate at which a probe is said to stand out of the whole model's drift."""
-_DIFF_LINES = 3
+_DIFF_LINES = 4
 _LABEL = 24
 _UNITS = (("logprob", "nats per token"), ("text", "of the words"), ("activation", "of the activations' length"))
 _STYLES = {Verdict.CHANGED: "bold red", Verdict.UNDECIDED: "yellow", Verdict.SAME: "green"}
@@ -194,9 +193,9 @@ def _words(diff: ProbeDiff, screen: Screen) -> list[str]:
     if diff.text.first_difference is None:
         same = shorten(clean(diff.text.a), max(20, screen.width - 26), screen.glyph("ellipsis"))
         return [screen.paint("dim", f"{same}  (same text)")]
-    spans: list[Span] = word_diff(diff.text.a, diff.text.b, screen, brief=True)
-    lines = flow(spans, screen.width - 8, _DIFF_LINES)
-    return [paint(line, screen).rstrip() for line in limit(lines, _DIFF_LINES, screen.glyph("ellipsis"))]
+    lines = brief_lines(diff.text.a, diff.text.b, screen, screen.width - 8, _DIFF_LINES)
+    empty = [side for side, text in (("a", diff.text.a), ("b", diff.text.b)) if not text]
+    return lines + [screen.paint("dim", f"(the answer of {side} is empty)") for side in empty]
 
 
 def _closing(

@@ -245,7 +245,13 @@ def suites_document(suites: Sequence[SuiteSummary]) -> Json:
 
 
 def _suite_summary(suite: SuiteSummary) -> Json:
-    return {"name": suite.name, "probes": suite.probes, "digest": suite.digest, "tags": dict(suite.tags)}
+    return {
+        "name": suite.name,
+        "probes": suite.probes,
+        "digest": suite.digest,
+        "tags": dict(suite.tags),
+        "duplicates": suite.duplicates,
+    }
 
 
 def suite_document(suite: Suite) -> Json:

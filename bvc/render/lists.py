@@ -77,7 +77,8 @@ def render_commit(result: CommitResult, screen: Screen) -> Iterator[str]:
     branch = clean(result.branch) if result.branch is not None else "detached HEAD"
     place = f"[{screen.paint('bold green', branch)}{root} {screen.paint('yellow', short(result.commit))}]"
     yield f"{place} {clean(result.subject)}"
-    probes = f"{plural(result.captured, 'probe')} captured"
+    verb = "recorded" if result.model.kind == "recorded" else "captured"
+    probes = f"{plural(result.captured, 'probe')} {verb}"
     if result.reused:
         probes += f", {result.reused:,} reused"
     yield f" {screen.paint('cyan', model_text(result.model))}: {probes} in {duration(result.seconds)}"

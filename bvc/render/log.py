@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bvc.ids import short
+from bvc.records import LogEntry, LogStat
 from bvc.render.commits import decoration, heading, message_lines, plural
 from bvc.render.screen import Screen
 from bvc.render.text import clean
-from bvc.results import LogEntry, LogStat
 
 if TYPE_CHECKING:
     from bvc.render.graph import GraphRows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bvc.compare.text import Edit, word_edits
 from bvc.render.screen import Screen
-from bvc.render.spans import Line, Span, flow, paint, paint_padded
+from bvc.render.spans import Line, Span, flow, limit, paint, paint_padded
 from bvc.render.text import clean
 
 _CONTEXT = 6
@@ -19,13 +19,40 @@ def word_diff(a: str, b: str, screen: Screen, *, brief: bool) -> list[Span]:
     newline = screen.glyph("newline") + " " if brief else "\n"
     edits = _edits(a, b)
     spans: list[Span] = []
-    for number, edit in enumerate(edits):
+    for edit in _elided(edits, screen) if brief else edits:
         if edit.op == "equal":
-            words = _elide(edit.a, number == 0, number == len(edits) - 1, screen) if brief else edit.a
-            spans.append(Span(_harmless("".join(words), newline), "dim" if brief else ""))
+            spans.append(Span(_harmless("".join(edit.a), newline), "dim" if brief else ""))
         else:
             spans.extend(_replaced(edit, newline))
     return spans
+
+
+def brief_lines(a: str, b: str, screen: Screen, width: int, most: int) -> list[str]:
+    """The difference in at most `most` lines.
+
+    What does not fit is shown one side after the other, half the lines each, so that a long text that is gone does not
+    hide the one that came.
+    """
+    lines = flow(word_diff(a, b, screen, brief=True), width, most)
+    if a and b and len(lines) > most:
+        edits = _elided(_edits(a, b), screen)
+        return [line for side in (0, 1) for line in _brief_side(edits, side, screen, width, most // 2)]
+    return [paint(line, screen).rstrip() for line in limit(lines, most, screen.glyph("ellipsis"))]
+
+
+def _brief_side(edits: Sequence[Edit], side: int, screen: Screen, width: int, most: int) -> Iterator[str]:
+    """One side's text behind `-` or `+`."""
+    sign, style = "-+"[side], _MARKS[side][2]
+    lines = flow(_side(edits, side, screen.glyph("newline") + " "), width - 2, most)
+    for number, line in enumerate(limit(lines, most, screen.glyph("ellipsis"))):
+        yield f"{screen.paint(style, sign if number == 0 else ' ')} {paint(line, screen)}".rstrip()
+
+
+def _elided(edits: Sequence[Edit], screen: Screen) -> list[Edit]:
+    """The edits with long unchanged stretches shortened."""
+    last = len(edits) - 1
+    kept = [_elide(e.a, i == 0, i == last, screen) if e.op == "equal" else e.a for i, e in enumerate(edits)]
+    return [Edit(e.op, tuple(k), tuple(k)) if e.op == "equal" else e for e, k in zip(edits, kept, strict=True)]
 
 
 def _edits(a: str, b: str) -> list[Edit]:
@@ -70,11 +97,8 @@ def _replaced(edit: Edit, newline: str) -> Iterator[Span]:
 def _bare(text: str, texts: Sequence[str]) -> str:
     """`text` without the space that follows it, which stands behind the marks, unless space is all that differs."""
     bare = [t.rstrip(" \n") for t in texts]
-    return (
-        text
-        if bare[0] == bare[1] or not all(b or not t for b, t in zip(bare, texts, strict=True))
-        else text.rstrip(" \n")
-    )
+    only_space = bare[0] == bare[1] or any(t and not b for t, b in zip(texts, bare, strict=True))
+    return text if only_space else text.rstrip(" \n")
 
 
 def _elide(words: Sequence[str], first: bool, last: bool, screen: Screen) -> Sequence[str]:
@@ -90,7 +114,7 @@ def side_by_side(a: str, b: str, screen: Screen, titles: tuple[str, str]) -> lis
     """Both texts in two columns, what only one of them has in color and between marks."""
     width = (screen.width - 3) // 2
     edits = _edits(a, b)
-    columns = [[[Span(title, "bold")], *flow(_side(edits, i), width)] for i, title in enumerate(titles)]
+    columns = [[[Span(title, "bold")], *flow(_side(edits, i, "\n"), width)] for i, title in enumerate(titles)]
     bar = screen.paint("dim", screen.glyph("column"))
     empty: Line = []
     rows = max(len(lines) for lines in columns)
@@ -101,13 +125,14 @@ def side_by_side(a: str, b: str, screen: Screen, titles: tuple[str, str]) -> lis
     ]
 
 
-def _side(edits: Sequence[Edit], side: int) -> Iterator[Span]:
+def _side(edits: Sequence[Edit], side: int, newline: str) -> Iterator[Span]:
+    """One side's text, what only it has between marks."""
     opening, closing, style = _MARKS[side]
     for edit in edits:
         text = "".join((edit.a, edit.b)[side])
         if edit.op == "equal":
-            yield Span(_harmless(text, "\n"))
+            yield Span(_harmless(text, newline))
         elif text:
             bare = text.rstrip(" \n") or text
-            yield Span(opening + _harmless(bare, "\n") + closing, style)
-            yield Span(_harmless(text[len(bare) :], "\n"))
+            yield Span(opening + _harmless(bare, newline) + closing, style)
+            yield Span(_harmless(text[len(bare) :], newline))

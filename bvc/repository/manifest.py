@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bvc.errors import BvcError, DamagedObject
+from bvc.ids import is_digest
 from bvc.records import FORMAT_VERSION, Json
 
 BLOCK = 16
 """Probes of one tile: 16 probes x 48 positions x 512 bytes of buckets stay under 1 MiB."""
+LOGPROB, ACTIVATION = "logprob", "activation"
+CHANNELS = (LOGPROB, ACTIVATION)
+
+_NUMERIC = re.compile(r"<[iuf][248]|\|[iu]1")
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,6 @@ class Manifest:
     fields: Mapping[str, Field]
     lengths: tuple[int, ...] = ()
     bucket_table: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def tile_row(self, index: int) -> tuple[str, ...]:
         """The tiles of all fields for block `index`, in the order of the sorted field names."""
@@ -57,6 +62,19 @@ class Manifest:
             out["buckets_table"] = self.bucket_table
         return out
 
+    def check(self, channel: str, probes: int) -> None:
+        """Raises ValueError unless this can be the grid of `channel` over that many probes."""
+        if self.channel != channel or self.block != BLOCK:
+            raise ValueError(f"it is not a {channel} grid of {BLOCK} probes a tile")
+        count = -(-probes // BLOCK)
+        for spec in self.fields.values():
+            if len(spec.tiles) != count or not all(map(is_digest, spec.tiles)) or not _NUMERIC.fullmatch(spec.dtype):
+                raise ValueError(f"its fields do not have {count} tiles of numbers")
+        _check_sizes([n for spec in self.fields.values() for n in spec.shape])
+        _check_sizes(self.lengths)
+        if len(self.lengths) != (probes if channel == LOGPROB else 0):
+            raise ValueError(f"it has {len(self.lengths)} lengths for {probes} probes")
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
         check_version(data, "a signature")
@@ -67,6 +85,11 @@ class Manifest:
             lengths=tuple(data.get("lengths", ())),
             bucket_table=data.get("buckets_table"),
         )
+
+
+def _check_sizes(sizes: Sequence[Any]) -> None:
+    if not all(type(n) is int and n >= 0 for n in sizes):
+        raise ValueError("a size in it is not a whole number")
 
 
 def check_version(data: Mapping[str, Any], what: str) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from bvc.config import DEFAULT_TEXT, Config, load_config
 from bvc.errors import BvcError, NoRepository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.store.store import Store
+
+if TYPE_CHECKING:
+    from bvc.config import Config
 
 CONFIG_FILE = "bvc.toml"
 PROBES_FOLDER = "probes"
@@ -53,6 +56,8 @@ class Repository:
     @cached_property
     def config(self) -> Config:
         """The settings of `bvc.toml`; the defaults when the file does not exist."""
+        from bvc.config import load_config
+
         return load_config(self.root / CONFIG_FILE)
 
     @property
@@ -75,6 +80,8 @@ def create_project(folder: Path, starter: bytes) -> tuple[list[str], list[str]]:
 
     `starter` is the content of `probes/starter.jsonl`. Returns the relative names created and those kept.
     """
+    from bvc.config import DEFAULT_TEXT
+
     created: list[str] = []
     kept: list[str] = []
     try:

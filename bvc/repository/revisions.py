@@ -1,4 +1,4 @@
-"""Git's names of commits: branches, tags, ids, `HEAD`, `@`, `~n`, `^n`, `@{n}`, ranges, `REV:path`."""
+"""Git's names of commits and objects: ids, branches, tags, `HEAD`, `@`, `~n`, `^n`, `@{n}`, ranges, `REV:path`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from bvc.errors import AmbiguousId, UnknownRevision, UsageError
 from bvc.ids import looks_like_id
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
+from bvc.store.objects import TREE_MODE, is_object_id
+from bvc.store.refs import BRANCHES
 from bvc.store.store import Store
 
-_STEP = re.compile(r"([~^])(\d*)|@\{(\d+)\}")
-_TREE_MODE = 0o040000
+_REVISION = re.compile(r"(?P<base>.*?)(?:@\{(?P<entry>[0-9]+)\})?(?P<steps>(?:[~^][0-9]*|\^\{[a-z]*\})*)", re.DOTALL)
+_STEP = re.compile(r"\^\{([a-z]*)\}|([~^])([0-9]*)")
+_KINDS = ("", "object", "commit", "tree", "tag", "blob")
+_PLACES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
+"""Where a short name is looked for, in Git's order."""
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -25,164 +31,194 @@ class Range:
 
 
 def resolve(repository: Repository, revision: str) -> str:
-    """The full commit id that `revision` names.
+    """The full commit id that `revision` names, annotated tags followed.
 
     Raises UnknownRevision, or AmbiguousId with the candidates when an abbreviated id fits several commits.
     """
-    base, steps = _split(revision)
+    return _peel(repository.store, _named(repository.store, revision, commits=True), "commit", revision)
+
+
+def resolve_object(repository: Repository, text: str) -> str:
+    """The object id of `REV:path`, `REV:probe/ID`, a revision, or any (abbreviated) object id.
+
+    As in Git, the name of an annotated tag is that of the tag object; `TAG^{}` is what it stands on.
+    """
+    revision, colon, path = text.partition(":")
+    if not colon:
+        return _named(repository.store, text, commits=False)
+    if path.startswith("probe/"):
+        view = repository.snapshot(resolve(repository, revision or "HEAD"))
+        return view.output_blob(find_probe(view, path.removeprefix("probe/")))
     store = repository.store
-    if steps.startswith("@{"):
-        match = _STEP.match(steps)
-        assert match is not None  # noqa: S101 - _split only cuts in front of a step
-        commit = _reflog_entry(store, base, int(match[3]), revision)
-        steps = steps[match.end() :]
-    else:
-        commit = _resolve_base(store, base, revision)
-    for match in _STEP.finditer(steps):
-        commit = _step(store, commit, match, revision)
-    return commit
-
-
-def _split(revision: str) -> tuple[str, str]:
-    """Base name and the steps behind it: `main~2^` -> (`main`, `~2^`); a bare `@` or `` is HEAD."""
-    steps = re.search(r"(?:[~^]\d*|@\{\d+\})+$", revision)
-    base, tail = (revision, "") if steps is None else (revision[: steps.start()], steps.group())
-    if base in ("", "@") and (base or tail):
-        base = "HEAD"
-    if not base:
-        raise UnknownRevision("an empty revision names nothing")
-    return base, tail
-
-
-def _resolve_base(store: Store, base: str, revision: str) -> str:
-    if base == "HEAD":
-        commit = store.refs.head().commit
-        if commit is None:
-            raise UnknownRevision("HEAD names nothing yet: there is no commit", hint="run `bvc commit CHECKPOINT`")
-        return commit
-    named = find_ref(store, base)
-    if named is not None:
-        return _peel(store, named)
-    if looks_like_id(base.lower()):
-        return _by_prefix(store, base.lower(), revision)
-    raise _unknown(store, revision)
-
-
-def find_ref(store: Store, name: str) -> str | None:
-    """The object id of a ref by full or short name, tags before branches as in Git, or None."""
-    for full in (name, f"refs/{name}", f"refs/tags/{name}", f"refs/heads/{name}", f"refs/remotes/{name}"):
-        if full.startswith("refs/") and (found := store.refs.get(full)) is not None:
-            return found
-    return None
-
-
-def _by_prefix(store: Store, prefix: str, revision: str) -> str:
-    commits = [oid for oid in store.objects.with_prefix(prefix) if store.objects.read(oid)[0] in ("commit", "tag")]
-    if len(commits) > 1:
-        shown = ", ".join(sorted(c[:12] for c in commits)[:5])
-        raise AmbiguousId(f"{prefix} fits {len(commits)} commits: {shown}", hint="give more digits")
-    if not commits:
-        raise _unknown(store, revision)
-    return _peel(store, commits[0])
-
-
-def _peel(store: Store, oid: str) -> str:
-    """The commit behind an annotated tag."""
-    kind, data = store.objects.read(oid)
-    while kind == "tag":
-        oid = data.split(b"\n", 1)[0].split(b" ")[1].decode("ascii")
-        kind, data = store.objects.read(oid)
-    if kind != "commit":
-        raise UnknownRevision(f"{oid} is a {kind}, not a commit")
-    return oid
-
-
-def _unknown(store: Store, revision: str) -> UnknownRevision:
-    from difflib import get_close_matches
-
-    names = [name.split("/", 2)[-1] for name in store.refs.all()]
-    close = get_close_matches(revision, names, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else "`bvc log` and `bvc branch` show what there is"
-    return UnknownRevision(f"unknown revision: {revision}", hint=hint)
-
-
-def _reflog_entry(store: Store, base: str, index: int, revision: str) -> str:
-    name = "HEAD" if base == "HEAD" else base if base.startswith("refs/") else f"refs/heads/{base}"
-    entries = store.refs.reflog(name)
-    if index >= len(entries):
-        raise UnknownRevision(f"{revision}: the reflog of {base} has only {len(entries)} entries")
-    return entries[index].new
-
-
-def _step(store: Store, commit: str, match: re.Match[str], revision: str) -> str:
-    kind, count = match[1], int(match[2] or 1)
-    if kind is None:
-        raise UnknownRevision(f"{revision}: @{{n}} stands directly behind a branch name")
-    if kind == "^":
-        return commit if count == 0 else _parent(store, commit, count, revision)
-    for _ in range(count):
-        commit = _parent(store, commit, 1, revision)
-    return commit
-
-
-def _parent(store: Store, commit: str, number: int, revision: str) -> str:
-    parents = store.history.info(commit).parents
-    if number > len(parents):
-        missing = "no parent" if not parents else f"only {len(parents)} parent(s)"
-        raise UnknownRevision(f"{revision}: commit {commit[:10]} has {missing}")
-    return parents[number - 1]
+    tree = _peel(store, _named(store, revision or "HEAD", commits=True), "tree", revision)
+    return _object_at(store, tree, path, text)
 
 
 def parse_range(repository: Repository, text: str) -> Range | None:
     """`A..B` / `A...B` resolved (an empty side is HEAD), or None when `text` holds no dots."""
     symmetric = "..." in text
     left, dots, right = text.partition("..." if symmetric else "..")
-    if not dots:
+    if not dots or ":" in left:
         return None
     if ".." in right:
-        raise UsageError(f"not a range: {text}")
+        raise UsageError(f"not a range: {text}", hint="a range is A..B or A...B")
     return Range(resolve(repository, left or "HEAD"), resolve(repository, right or "HEAD"), symmetric)
 
 
-def resolve_object(repository: Repository, text: str) -> str:
-    """The object id of `REV:path`, `REV:probe/ID`, a revision, or any (abbreviated) object id."""
-    revision, colon, path = text.partition(":")
-    if colon:
-        view = repository.snapshot(resolve(repository, revision or "HEAD"))
-        if path.startswith("probe/"):
-            return view.output_blob(find_probe(view, path.removeprefix("probe/")))
-        return _object_at(repository.store, view.info.tree, path, text)
+def full_ref(store: Store, name: str) -> str | None:
+    """The full name of the ref that `name` stands for, tags before branches as in Git, or None."""
+    for place in _PLACES:
+        full = place.format(name)
+        if full.startswith("refs/") and ref_value(store, full) is not None:
+            return full
+    return None
+
+
+def ref_value(store: Store, full: str) -> str | None:
+    """The value of a ref by its full name; None when it does not exist or no ref can have that name."""
     try:
-        return resolve(repository, text)
-    except UnknownRevision:
-        found = repository.store.objects.with_prefix(text.lower()) if looks_like_id(text.lower()) else []
-        if len(found) != 1:
-            raise
-        return found[0]
+        return store.refs.get(full)
+    except (UsageError, OSError):
+        return None
+
+
+def _named(store: Store, revision: str, *, commits: bool) -> str:
+    """The object that a revision without a path names; with `commits`, abbreviated ids mean commits and tags only."""
+    parts = _REVISION.fullmatch(revision)
+    if parts is None or not (parts["base"] or parts["entry"]):
+        raise _unknown(store, revision)
+    if parts["entry"] is not None:
+        oid = _reflog_entry(store, parts["base"], int(parts["entry"]), revision)
+    else:
+        oid = _base(store, parts["base"], revision, commits=commits or bool(parts["steps"]))
+    for step in _STEP.finditer(parts["steps"]):
+        oid = _step(store, oid, step, revision)
+    return oid
+
+
+def _base(store: Store, base: str, revision: str, *, commits: bool) -> str:
+    if base in ("HEAD", "@"):
+        commit = store.refs.head().commit
+        if commit is None:
+            raise UnknownRevision("HEAD names nothing yet: there is no commit", hint="run `bvc commit CHECKPOINT`")
+        return commit
+    if is_object_id(base.lower()):
+        return _by_prefix(store, base.lower(), revision, commits=False)
+    full = full_ref(store, base)
+    if full is not None and (value := store.refs.get(full)) is not None:
+        return value
+    if looks_like_id(base.lower()):
+        return _by_prefix(store, base.lower(), revision, commits=commits)
+    raise _unknown(store, revision)
+
+
+def _by_prefix(store: Store, prefix: str, revision: str, *, commits: bool) -> str:
+    """The only object, or else the only commit or tag, whose id begins with `prefix`."""
+    found = store.objects.with_prefix(prefix)
+    if commits or len(found) > 1:
+        lasting = [oid for oid in found if store.objects.read(oid)[0] in ("commit", "tag")]
+        found = lasting if commits or lasting else found
+    if len(found) > 1:
+        shown = ", ".join(oid[:12] for oid in found[:_SHOWN])
+        what = "commits" if commits else "objects"
+        raise AmbiguousId(f"{prefix} fits {len(found)} {what}: {shown}", hint="give more digits")
+    if not found:
+        raise _unknown(store, revision)
+    return found[0]
+
+
+def _unknown(store: Store, revision: str) -> UnknownRevision:
+    from bvc.wording import nearest, printable
+
+    close = nearest(revision, [name.split("/", 2)[-1] for name in store.refs.all()])
+    hint = f"did you mean `{close}`?" if close else "`bvc log` and `bvc branch` show what there is"
+    return UnknownRevision(f"unknown revision: {printable(revision)}", hint=hint)
+
+
+def _reflog_entry(store: Store, base: str, index: int, revision: str) -> str:
+    """Where a ref was `index` moves ago; `@{n}` alone speaks of the current branch."""
+    name = _logged(store, base)
+    if name is None:
+        raise _unknown(store, revision)
+    entries = store.refs.reflog(name)
+    if index >= len(entries):
+        raise UnknownRevision(
+            f"{revision}: the reflog of {name} has {len(entries)} entries", hint=f"`bvc reflog {base or name}` shows it"
+        )
+    return entries[index].new
+
+
+def _logged(store: Store, base: str) -> str | None:
+    if base in ("HEAD", "@"):
+        return "HEAD"
+    if base:
+        return full_ref(store, base)
+    branch = store.refs.head().branch
+    return "HEAD" if branch is None else BRANCHES + branch
+
+
+def _step(store: Store, oid: str, step: re.Match[str], revision: str) -> str:
+    kind, direction, digits = step.groups()
+    if kind is not None:
+        return _peel(store, oid, kind, revision)
+    commit, count = _peel(store, oid, "commit", revision), int(digits or 1)
+    if direction == "^":
+        return commit if count == 0 else _parent(store, commit, count, revision)
+    for _ in range(count):
+        commit = _parent(store, commit, 1, revision)
+    return commit
+
+
+def _peel(store: Store, oid: str, kind: str, revision: str) -> str:
+    """The object of `kind` behind `oid`: through annotated tags, and from a commit to its tree where asked for."""
+    if kind not in _KINDS:
+        raise UnknownRevision(f"{revision}: ^{{{kind}}} is not known", hint="write ^{commit}, ^{tree} or ^{}")
+    if kind == "commit" and store.index.node(oid) is not None:
+        return oid
+    found, data = store.objects.read(oid)
+    if kind == "object":
+        return oid
+    while found == "tag" != kind:
+        oid = data.split(b"\n", 1)[0].split(b" ")[-1].decode("ascii", "replace")
+        found, data = store.objects.read(oid)
+    if found == "commit" and kind == "tree":
+        return store.history.info(oid).tree
+    if kind not in ("", found):
+        raise UnknownRevision(f"{revision or 'HEAD'} is a {found}, not a {kind}")
+    return oid
+
+
+def _parent(store: Store, commit: str, number: int, revision: str) -> str:
+    parents = store.history.node(commit).parents
+    if number > len(parents):
+        missing = "no parent" if not parents else "one parent" if len(parents) == 1 else f"{len(parents)} parents"
+        raise UnknownRevision(f"{revision}: commit {commit[:10]} has {missing}", hint="`bvc log` shows its history")
+    return parents[number - 1]
 
 
 def _object_at(store: Store, tree: str, path: str, text: str) -> str:
-    oid, mode = tree, _TREE_MODE
+    oid, mode = tree, TREE_MODE
     for part in [p for p in path.split("/") if p]:
-        entries = {e.name: e for e in store.objects.tree(oid)} if mode == _TREE_MODE else {}
+        entries = {e.name: e for e in store.objects.tree(oid)} if mode == TREE_MODE else {}
         if part not in entries:
-            raise UnknownRevision(f"{text}: there is no such path in that commit")
+            raise UnknownRevision(f"{text}: there is no such path in that commit", hint="`bvc cat-file REV:` lists it")
         oid, mode = entries[part].oid, entries[part].mode
     return oid
 
 
 def find_probe(view: SnapshotView, wanted: str) -> str:
-    """The id of the probe that `wanted` names in a snapshot: the user's label, the full id or an abbreviation."""
+    """The id of the probe that `wanted` names in a snapshot: the full id, the user's label, or an abbreviated id."""
     ids = view.probe_ids()
     if wanted in ids:
         return wanted
-    by_prefix = [i for i in ids if i.startswith(wanted)] if looks_like_id(wanted) else []
-    labeled = [p.id for _, p in view.probes() if p.name == wanted] if len(by_prefix) != 1 else []
-    found = sorted(set(labeled or by_prefix))
+    labeled = {probe.id for _, probe in view.probes() if probe.name == wanted}
+    short = {i for i in ids if i.startswith(wanted.lower())} if looks_like_id(wanted.lower()) else set()
+    found = sorted(labeled or short)
     if len(found) == 1:
         return found[0]
     if found:
-        raise AmbiguousId(f"{wanted} fits {len(found)} probes: {', '.join(i[:10] for i in found[:5])}")
+        shown = ", ".join(i[:12] for i in found[:_SHOWN])
+        raise AmbiguousId(f"{wanted} fits {len(found)} probes: {shown}", hint="give more digits of the id")
     raise UnknownRevision(
         f"commit {view.info.id[:10]} has no probe {wanted}", hint="`bvc suite show NAME` lists a suite's probes"
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from bvc import codec
 from bvc.errors import DamagedObject, UnknownRevision
 from bvc.records import CommitInfo, Outputs, Probe, Reference, Snapshot
-from bvc.repository.manifest import Manifest, check_version
 from bvc.store.store import Store
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from bvc.evidence import Evidence
+    from bvc.repository.manifest import Manifest
 
 CHANNELS = ("logprob", "activation")
 
@@ -128,6 +128,8 @@ class SnapshotView:
             raise DamagedObject(f"object {oid} is not the JSON record it should be", hint="run `bvc fsck`") from error
 
     def _record(self, oid: str, what: str) -> Any:
+        from bvc.repository.manifest import check_version
+
         data = self._json(oid)
         check_version(data, what)
         return data
@@ -181,6 +183,8 @@ class Signatures:
     @cached_property
     def manifests(self) -> Mapping[str, Manifest]:
         """The manifests of the captured channels."""
+        from bvc.repository.manifest import Manifest
+
         return {
             channel: Manifest.from_json(self.view._json(self.files[f"{channel}.json"]))
             for channel in CHANNELS

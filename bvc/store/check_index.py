@@ -32,11 +32,11 @@ _LISTED = 20
 
 def check_index_file(layout: Layout, index: Index, findings: Findings) -> bool:
     """Whether LMDB can open the index safely. False, with a problem noted, when pages are damaged; an index that does
-    not exist yet is fine."""
+    not exist yet, or was only just begun, is fine."""
     import lmdb.verify
 
     path = layout.index / "data.mdb"
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         return True
     with index.environment.exclusive():
         try:

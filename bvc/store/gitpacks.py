@@ -6,7 +6,6 @@ too; those are read through dulwich.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import zlib
@@ -28,12 +27,15 @@ _OPEN_FILES = 64
 _OPEN_DELTA_PACKS = 16
 _FIRST_READ = 4096
 _NEXT_READ = 1 << 16
+_BUFFER = 1 << 18
 _TICK = 100_000_000
 _HEX = frozenset("0123456789abcdef")
 
 
 def object_id(kind: str, data: bytes) -> str:
     """The SHA-1 name (hex) that Git gives an object."""
+    import hashlib  # see bvc.ids.digest
+
     return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data, usedforsecurity=False).hexdigest()
 
 
@@ -48,6 +50,7 @@ class GitPackWriter:
         self._index = folder / f"{stem}.idx"
         self._descriptor = os.open(self._pack, os.O_RDWR | os.O_CREAT | os.O_EXCL, READ_ONLY)
         self._size = 0
+        self._buffer = bytearray()
         self._entries: list[tuple[bytes, int, int]] = []
         self._append(_pack_header(0))
 
@@ -69,9 +72,10 @@ class GitPackWriter:
 
     def finish(self) -> str:
         """Completes and syncs pack and index where they are; returns the pack's checksum (hex), which names it."""
+        self._drain()
         os.pwrite(self._descriptor, _pack_header(len(self._entries)), 0)
         checksum = _sha1_of(self._descriptor)
-        self._append(checksum)
+        write_all(self._descriptor, checksum)
         os.fsync(self._descriptor)
         self._write_index(checksum)
         self.close()
@@ -99,9 +103,15 @@ class GitPackWriter:
             os.fsync(descriptor)
 
     def _append(self, data: bytes) -> int:
-        write_all(self._descriptor, data)
         self._size += len(data)
+        self._buffer += data
+        if len(self._buffer) > _BUFFER:
+            self._drain()
         return len(data)
+
+    def _drain(self) -> None:
+        write_all(self._descriptor, bytes(self._buffer))
+        self._buffer.clear()
 
 
 def _pack_header(count: int) -> bytes:
@@ -109,6 +119,8 @@ def _pack_header(count: int) -> bytes:
 
 
 def _sha1_of(descriptor: int) -> bytes:
+    import hashlib
+
     state = hashlib.sha1(usedforsecurity=False)
     offset = 0
     while block := os.pread(descriptor, 1 << 20, offset):

@@ -121,7 +121,7 @@ class History:
 def summary_row(commit: GitCommit, snapshot: Any) -> bytes:
     """A commit as the index stores it."""
     row = [commit.tree, commit.parents, commit.author, commit.date, commit.timezone, commit.message, snapshot]
-    return json.dumps(row, separators=(",", ":")).encode()
+    return json.dumps(row, sort_keys=True, separators=(",", ":")).encode()
 
 
 def info_of(oid: str, row: list[Any]) -> CommitInfo:

@@ -152,7 +152,17 @@ def _decompress(payload: bytes, head: _Head, sha: str) -> bytes:
     itemsize = int(head.dtype[2:])
     if len(shuffled) != head.raw or head.raw % itemsize:
         raise damaged(sha, "its length is not as stated")
-    return np.frombuffer(shuffled, np.uint8).reshape(itemsize, -1).T.tobytes()
+    return _unshuffle(np.frombuffer(shuffled, np.uint8).reshape(itemsize, -1)).tobytes()
+
+
+def _unshuffle(planes: Array) -> Array:
+    """[itemsize, n] uint8, the most significant bytes last, to n unsigned integers: shifts take a third of the time
+    (and less) of copying byte by byte."""
+    out = planes[-1].astype(f"<u{len(planes)}")
+    for plane in planes[-2::-1]:
+        out <<= 8
+        out |= plane
+    return out
 
 
 def _shuffle(raw: bytes, itemsize: int) -> bytes:

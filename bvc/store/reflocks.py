@@ -1,26 +1,20 @@
 """`<name>.lock` files as Git makes them, with a record of which are bvc's own.
 
-The record names each lock's device, inode and time of writing before the lock exists. A killed bvc leaves both; the
-next one removes exactly the files that the record describes. Any other lock is another program's, and is waited for.
+The record names each lock's device, inode and time of writing before the lock exists, and stays. A killed bvc leaves
+the lock; the next one removes exactly the files that the record describes. Any other lock is another program's, and is
+waited for. As in Git, what a lock protects is read and replaced only while it is held.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bvc.errors import Locked
-from bvc.store.files import (
-    publish,
-    read_optional,
-    remove_quietly,
-    sync_folder,
-    unfinished,
-    write_durable,
-    write_synced,
-)
+from bvc.store.files import read_optional, remove_quietly, sync_folder, unfinished, write_durable, write_synced
 from bvc.store.layout import Layout
 from bvc.store.locks import Waiting
 
@@ -35,24 +29,30 @@ class OwnLocks:
 
     def recover(self) -> None:
         """Removes what a killed bvc left behind."""
-        record = read_optional(self._layout.own_lock)
-        if record is None:
-            return
+        record = read_optional(self._layout.own_lock) or b""
         for line in record.decode("utf-8", "surrogateescape").splitlines():
             name, _, identity = line.rpartition("\t")
             lock = self._layout.root / name
             if identity and ".." not in lock.parts and name.endswith(".lock") and _identity(lock) == identity:
                 lock.unlink()
                 sync_folder(lock.parent)
-        remove_quietly(self._layout.own_lock)
 
-    def take(self, path: Path, data: bytes) -> None:
-        """Makes `<path>.lock` with `data` in it, synced. Raises Locked when another program's stays there."""
-        aside = unfinished(self._layout.tmp, "ref")
+    @contextmanager
+    def holding(self, path: Path) -> Iterator[None]:
+        """Keeps `<path>.lock` in place during the body. Raises Locked when another program's stays there."""
         lock = lock_of(path)
+        self._take(path, lock)
+        try:
+            yield
+        finally:
+            del self._held[lock]
+            remove_quietly(lock)
+
+    def _take(self, path: Path, lock: Path) -> None:
+        aside = unfinished(self._layout.tmp, "lock")
         waiting = Waiting(self._timeout)
         try:
-            write_synced(aside, data)
+            write_synced(aside, b"")
             self._held[lock] = _identity(aside)
             self._record()
             while not _link(aside, lock):
@@ -63,21 +63,6 @@ class OwnLocks:
             raise
         finally:
             remove_quietly(aside)
-
-    def put(self, path: Path) -> None:
-        """Renames `<path>.lock` to `path`: the new content is there, durably, in one step."""
-        try:
-            publish(lock_of(path), path)
-        finally:
-            self.release(path)
-
-    def release(self, path: Path) -> None:
-        """Gives a lock back; without `put`, nothing changed."""
-        lock = lock_of(path)
-        if self._held.pop(lock, None) is not None:
-            remove_quietly(lock)
-        if not self._held:
-            remove_quietly(self._layout.own_lock)
 
     def _record(self) -> None:
         root = self._layout.root

@@ -66,25 +66,32 @@ def log_line(old: str | None, new: str | None, note: LogNote) -> bytes:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Adds a line and syncs it; an unfinished line that a power cut left at the end is removed first."""
+    """Adds a line and syncs it, or leaves the file as it was and raises OSError; an unfinished line that a power cut
+    left at the end is removed first."""
     make_folder(path.parent)
     is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        _drop_torn_tail(descriptor)
-        write_all(descriptor, line)
-        os.fsync(descriptor)
+        size = _drop_torn_tail(descriptor)
+        try:
+            write_all(descriptor, line)
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
     finally:
         os.close(descriptor)
     if is_new:
         sync_folder(path.parent)
 
 
-def _drop_torn_tail(descriptor: int) -> None:
+def _drop_torn_tail(descriptor: int) -> int:
+    """The size of the file, which then ends with a whole line."""
     size = os.fstat(descriptor).st_size
     if size and os.pread(descriptor, 1, size - 1) != b"\n":
-        whole = os.pread(descriptor, size, 0).rfind(b"\n") + 1
-        os.ftruncate(descriptor, whole)
+        size = os.pread(descriptor, size, 0).rfind(b"\n") + 1
+        os.ftruncate(descriptor, size)
+    return size
 
 
 def read_log(path: Path) -> list[ReflogEntry]:

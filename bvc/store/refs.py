@@ -1,8 +1,8 @@
 """Branches, tags and HEAD, read and written as plain Git does, without loading dulwich.
 
-A ref changes in one step: under bvc's own flock its value is read once, the new one is written aside, synced, linked
-as `<ref>.lock` (the name that Git respects) and renamed. Before the link the lock's inode is recorded as bvc's own, so
-that a leftover of a killed bvc is recognised and removed, while a lock of Git's is waited for.
+A ref changes in one step: under bvc's own flock and the `<ref>.lock` that Git respects, its value is read once, and the
+new one written aside, synced and renamed. The lock's inode is recorded as bvc's own before it exists, so that a
+leftover of a killed bvc is recognised and removed, while a lock of Git's is waited for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bvc.errors import BvcError, DamagedObject, Locked, UsageError
-from bvc.store.files import disk_errors, make_folder, read_optional, sync_folder
+from bvc.store.files import disk_errors, make_folder, read_optional, sync_folder, write_durable
 from bvc.store.layout import Layout
 from bvc.store.locks import FileLock
 from bvc.store.objects import Objects
@@ -144,28 +144,28 @@ class Refs:
         """Sets a ref to what `choose` makes of its value, which is read once, under the lock; returns the new value."""
         with disk_errors(f"write {name}"), self._locked():
             target = self._resolved(name)
-            old = self.get(target) if target != HEAD else self.head_target()
-            new = choose(old)
-            self._replace(target, f"{new}\n".encode())
+            path = self._path(target)
+            self._make_room(target, path)
+            with self._locks.holding(path):
+                old = self.head_target() if target == HEAD else self.get(target)
+                new = choose(old)
+                self._check_conflicts(target, old)
+                write_durable(path, f"{new}\n".encode(), self._layout.tmp)
             self._log(target, old, new, note)
         return new
 
     def delete(self, name: str, old: str) -> None:
         """Removes a ref that still has the value `old`, and its reflog. Raises ConcurrentUpdate, Locked."""
         with disk_errors(f"delete {name}"), self._locked():
-            if self.get(name) != old:
-                raise moved(name)
             path = self._path(name)
             make_folder(path.parent)
-            self._locks.take(path, b"")
-            try:
-                self._drop_log(name)
+            with self._locks.holding(path):
+                if self.get(name) != old:
+                    raise moved(name)
+                # A ref without reflog is fine; a reflog without ref looks like a lost branch.
+                _unlink_synced(self._log_path(name))
                 self._drop_packed(name)
-                if path.exists():
-                    path.unlink()
-                    sync_folder(path.parent)
-            finally:
-                self._locks.release(path)
+                _unlink_synced(path)
 
     def set_head_branch(self, branch: str, note: LogNote | None = None) -> None:
         """Puts HEAD on a branch, which need not exist yet."""
@@ -180,10 +180,10 @@ class Refs:
             old = None
             with suppress(DamagedObject):
                 old = self.head().commit
-            self._replace(HEAD, text.encode())
-            reason = note or LogNote(
-                f"checkout: moving to {text.strip().removeprefix('ref: refs/heads/')}", "", int(time.time())
-            )
+            with self._locks.holding(self._layout.head):
+                write_durable(self._layout.head, text.encode(), self._layout.tmp)
+            where = text.strip().removeprefix(f"ref: {BRANCHES}")
+            reason = note or LogNote(f"checkout: moving to {where}", "", int(time.time()))
             append_line(self._log_path(HEAD), log_line(old, new, reason))
 
     # Below: the steps of a change, all under the flock
@@ -201,23 +201,17 @@ class Refs:
         target = self.head_target()
         return target if target.startswith("refs/") else HEAD
 
-    def _replace(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        self._make_room(path, name)
-        self._locks.take(path, data)
-        self._locks.put(path)
-
-    def _make_room(self, path: Path, name: str) -> None:
+    def _make_room(self, name: str, path: Path) -> None:
         """Creates the folder of a ref, and removes empty folders of deleted ones that stand in its place."""
-        self._check_conflicts(name)
-        if path.is_dir():
-            for folder, _, _ in sorted(os.walk(path), reverse=True):
-                with suppress(OSError):
-                    Path(folder).rmdir()
-        make_folder(path.parent)
+        if name != HEAD:
+            _remove_empty_folders(path)
+            _remove_empty_folders(self._log_path(name))
+        if not path.parent.is_dir():
+            self._check_conflicts(name, None)
+            make_folder(path.parent)
 
-    def _check_conflicts(self, name: str) -> None:
-        if name == HEAD or self.get(name) is not None:
+    def _check_conflicts(self, name: str, old: str | None) -> None:
+        if name == HEAD or old is not None:
             return
         for other in self.all():
             if other.startswith(f"{name}/") or name.startswith(f"{other}/"):
@@ -245,19 +239,12 @@ class Refs:
                 hint="nothing is lost; free some space before going on",
             ) from error
 
-    def _drop_log(self, name: str) -> None:
-        """Before its ref: a ref without reflog is fine, a reflog without ref looks like a lost branch."""
-        path = self._log_path(name)
-        if path.exists():
-            path.unlink()
-            sync_folder(path.parent)
-
     def _drop_packed(self, name: str) -> None:
         if name not in self.packed():
             return
         path = self._layout.packed_refs
-        self._locks.take(path, _without(path.read_bytes(), os.fsencode(name)))
-        self._locks.put(path)
+        with self._locks.holding(path):
+            write_durable(path, _without(path.read_bytes(), os.fsencode(name)), self._layout.tmp)
 
     def packed(self) -> dict[str, tuple[str, str | None]]:
         """`{name: (value, peeled value)}` of `packed-refs`. Raises DamagedObject."""
@@ -304,6 +291,18 @@ def moved(name: str) -> ConcurrentUpdate:
     return ConcurrentUpdate(
         f"{name} was moved by another process in the meantime", hint="look at `bvc log`, then run it again"
     )
+
+
+def _remove_empty_folders(top: Path) -> None:
+    for folder, _, _ in sorted(os.walk(top), reverse=True) if top.is_dir() else ():
+        with suppress(OSError):
+            Path(folder).rmdir()
+
+
+def _unlink_synced(path: Path) -> None:
+    if path.exists():
+        path.unlink()
+        sync_folder(path.parent)
 
 
 def _without(packed: bytes, name: bytes) -> bytes:

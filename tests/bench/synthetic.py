@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import bvc
 from bvc.api.commit_records import suite_entries
@@ -43,21 +44,24 @@ def text(seed: int) -> str:
     return " ".join(np.random.default_rng(seed).choice(WORDS, 40))
 
 
-def evidence(seed: int, positions: int) -> Evidence:
-    """Numeric evidence of one probe with a realistic size: `positions` sketches and eight vectors."""
+def evidence(seed: int, positions: int, probe: int = 0) -> Evidence:
+    """Numeric evidence of one probe with a realistic size: `positions` sketches and eight vectors.
+
+    As between two fine-tunes, captures of one probe run along the same tokens and share six in seven of the tokens on
+    top; all the numbers differ.
+    """
     rng = np.random.default_rng(seed)
-    top = np.sort(rng.integers(0, VOCABULARY, (positions, 64)).astype(np.uint32), axis=1)
     weights = rng.random((positions, 64), dtype=np.float32) ** 8
     residual = np.full(positions, 0.05, np.float32)
     logprobs = np.log(weights / weights.sum(1, keepdims=True) * 0.95 + 1e-12).astype(np.float32)
     buckets = rng.random((positions, 256), dtype=np.float32)
     block = LogprobBlock(
         lengths=np.array([positions]),
-        token_ids=top[:, 0].copy(),
+        token_ids=np.arange(positions, dtype=np.uint32),
         characters=np.full(positions, 4, np.uint16),
         target=logprobs[:, 0].copy(),
-        entropy=np.ones(positions, np.float32),
-        top_ids=top,
+        entropy=rng.random(positions, dtype=np.float32),
+        top_ids=_top_ids(rng, positions, probe),
         top_logprobs=logprobs,
         residual=residual,
         buckets=(buckets / buckets.sum(1, keepdims=True)).astype(np.float16),
@@ -65,6 +69,15 @@ def evidence(seed: int, positions: int) -> Evidence:
     sites = [f"layer.{layer:02d}/{place}" for layer in LAYERS for place in ("prompt", "reference")]
     vectors = {site: rng.standard_normal((1, WIDTH)).astype(np.float32) for site in sites}
     return Evidence(block, ActivationBlock(vectors))
+
+
+def _top_ids(rng: np.random.Generator, positions: int, probe: int) -> npt.NDArray[np.uint32]:
+    """[positions, 64] distinct rising token ids: the probe's own, one in seven replaced."""
+    step = VOCABULARY // 64
+    own = np.random.default_rng(probe).integers(0, step, (positions, 64), dtype=np.uint32)
+    other = rng.integers(0, step, (positions, 64), dtype=np.uint32)
+    chosen: npt.NDArray[np.uint32] = np.where(rng.random((positions, 64)) < 1 / 7, other, own)
+    return chosen + np.arange(0, VOCABULARY, step, dtype=np.uint32)
 
 
 class History:
@@ -82,7 +95,7 @@ class History:
         """Commits with the answers of the probes in `changed` (index to seed) replaced."""
         self.seeds.update(changed)
         index = {probe.id: i for i, probe in enumerate(self.suite.probes)}
-        source = Fresh(lambda probe: self.captured(self.seeds[index[probe]]))
+        source = Fresh(lambda probe: self.captured(index[probe]))
         store = self.repository.store
         snapshot = self._snapshot()
         table = np.arange(VOCABULARY).astype(np.uint8) if self.positions else None
@@ -106,12 +119,13 @@ class History:
         self.count += 1
         return new
 
-    def captured(self, seed: int) -> Captured:
-        """The capture that belongs to a seed."""
-        answer = text(seed)
-        numbers = evidence(seed, self.positions) if self.positions else Evidence()
-        reference = Reference("the reference", end=True) if self.positions else None
-        return Captured(Outputs(Generation(answer, "stop", 40)), reference, numbers)
+    def captured(self, index: int) -> Captured:
+        """The present capture of the probe with this index."""
+        seed = self.seeds[index]
+        outputs = Outputs(Generation(text(seed), "stop", 40))
+        if not self.positions:
+            return Captured(outputs, None, Evidence())
+        return Captured(outputs, Reference(text(index), end=True), evidence(seed, self.positions, index))
 
     def _snapshot(self) -> Snapshot:
         fingerprint = digest("bench/1", str(self.count).encode())

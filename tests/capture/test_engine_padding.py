@@ -1,6 +1,6 @@
 """What the engine reads is what transformers gives for one unpadded prompt, and for right-padded ones.
 
-The reference here is written without the engine's parts: plain forwards of the whole sequence, no cache, no left padding.
+The reference here is written without the engine's parts: forwards of the whole sequence, no cache, no left padding.
 """
 
 from __future__ import annotations
@@ -73,8 +73,11 @@ class Plain:
 
 
 def assert_agree(plain: Plain, capture: ProbeCapture, expected: Arrays, tolerance: float = 2e-4) -> None:
-    """The engine's numbers against the plain ones. transformers' last hidden state is after the final norm, ours before;
-    the mean of normalized vectors is not the normalized mean, so the last layer is compared at the prompt only."""
+    """The engine's numbers against the plain ones.
+
+    transformers' last hidden state is after the final norm, ours before; a mean of normalized vectors is not the
+    normalized mean, so the last layer is compared at the prompt only.
+    """
     got = numbers(capture)
     for name, value in expected.items():
         if name == "layer.04/reference":

@@ -47,7 +47,7 @@ def test_words_are_those_of_plain_32_bit_arithmetic() -> None:
 def test_the_noise_never_changes() -> None:
     """Stored draws are compared across years: a change here is a change of every recipe."""
     words = noise_words(torch.tensor(keys(3, probe="probe", seed=7)), token_words(64, CPU))
-    assert hashlib.sha256(words.numpy().astype("<i4").tobytes()).hexdigest()[:16] == "PINNED"
+    assert hashlib.sha256(words.numpy().astype("<i4").tobytes()).hexdigest()[:16] == "097b711e01936c84"
 
 
 def test_uniform_over_tokens_and_over_keys() -> None:
@@ -57,11 +57,12 @@ def test_uniform_over_tokens_and_over_keys() -> None:
         assert abs(chi_square(counts, np.full(len(counts), counts.mean()))) < 4
 
 
-@pytest.mark.parametrize("a,b", [((0, "p", 0, 0), (0, "p", 1, 0)), ((0, "p", 0, 0), (0, "p", 0, 1)), ((0, "p", 0, 0), (1, "p", 0, 0)), ((0, "p", 0, 0), (0, "q", 0, 0))])  # fmt: skip
-def test_independent_between_draws_positions_seeds_and_probes(
-    a: tuple[int, str, int, int], b: tuple[int, str, int, int]
-) -> None:
-    x, y = uniforms([noise_key(*a), noise_key(*b)], 40_000)
+ORIGIN = (0, "p", 0, 0)
+
+
+@pytest.mark.parametrize("other", [(0, "p", 1, 0), (0, "p", 0, 1), (1, "p", 0, 0), (0, "q", 0, 0)])
+def test_independent_between_draws_positions_seeds_and_probes(other: tuple[int, str, int, int]) -> None:
+    x, y = uniforms([noise_key(*ORIGIN), noise_key(*other)], 40_000)
     for shift in (0, 1, 5):
         assert abs(np.corrcoef(x, np.roll(y, shift))[0, 1]) < 4 / np.sqrt(len(x))
     joint = np.histogram2d(x, y, 8, ((0, 1), (0, 1)))[0].ravel()
@@ -87,7 +88,7 @@ def test_draws_follow_the_softmax(temperature: float) -> None:
 
 
 def test_draws_over_a_wide_flat_distribution_are_uniform() -> None:
-    n, vocabulary = 8000, 20_000
+    n, vocabulary = 3000, 5000
     chosen = CoupledSampler(vocabulary, 1.0, CPU).choose(torch.zeros(1, vocabulary).expand(n, -1), keys(n))
     counts = np.histogram(chosen, 50, (0, vocabulary))[0].astype(float)
     assert abs(chi_square(counts, np.full(50, n / 50))) < 4

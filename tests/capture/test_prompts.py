@@ -110,7 +110,7 @@ def test_ends_of_turn_come_from_template_generation_settings_and_tokenizer(folde
 
 def test_the_templates_own_end_is_found_where_settings_do_not_say_it(folder: Path) -> None:
     encoder, tokenizer = prompts(folder, "hidden")
-    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.eos_token = tokenizer.convert_ids_to_tokens(BOS)
     again = Prompts(tokenizer, [])
     assert again.ends.stops == {BOS, END} and again.ends.chat == END and again.ends.raw == BOS
     assert encoder.ends.chat == END

@@ -75,7 +75,10 @@ def test_a_channel_without_noise_is_left_out() -> None:
     assert exceeds_noise(compared, [only_text]) == exceeds_noise({"text": compared["text"]}, [only_text])
 
 
-def test_the_tail_is_that_of_students_t_with_5_degrees_of_freedom() -> None:
-    expected = {0.0: 0.5, 2.015: 0.05, 4.032: 0.005, 6.869: 0.0005, -2.015: 0.95}
-    found = student_tail(np.array(list(expected)))
-    assert found == pytest.approx(np.array(list(expected.values())), rel=2e-3)
+@pytest.mark.parametrize(
+    ("freedom", "at", "tail"),
+    [(1, 6.3138, 0.05), (2, 2.9200, 0.05), (5, 4.0321, 0.005), (5, 0.0, 0.5), (6, 1.9432, 0.05), (10, 4.5869, 0.0005)],
+)
+def test_the_tail_is_that_of_students_t(freedom: int, at: float, tail: float) -> None:
+    found = student_tail(np.array([at, -at]), freedom)
+    assert found == pytest.approx(np.array([tail, 1 - tail]), rel=1e-3)

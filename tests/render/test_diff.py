@@ -15,7 +15,7 @@ from bvc.render.diff_stat import render_stat
 from bvc.render.numbers import number, p_text
 from bvc.render.screen import Screen
 from bvc.render.text import cells
-from bvc.render.words import side_by_side, word_diff
+from bvc.render.words import brief_lines, side_by_side, word_diff
 from bvc.results import ChannelDistance, DiffResult, Overall, Verdict
 from tests.render.samples import METEO, WEATHER, diff, probe_diff
 
@@ -180,6 +180,19 @@ def test_brief_word_diff_leaves_out_the_middle() -> None:
 def test_brief_word_diff_stays_on_one_line() -> None:
     assert "\n" not in spans("a\nb\nc", "a\nX\nc", brief=True)
     assert "↵" in spans("a\nb\nc", "a\nX\nc", brief=True)
+
+
+def test_long_texts_show_both_sides() -> None:
+    a, b = (" ".join(f"{word}{i}" for i in range(80)) for word in ("old", "new"))
+    lines = brief_lines(a, b, Screen(), 60, 4)
+    assert [line[:8] for line in lines] == ["- [-old0", "  old9 o", "+ {+new0", "  new9 n"]
+    assert [line.endswith("…") for line in lines] == [False, True, False, True]
+
+
+def test_an_answer_that_became_empty_is_said() -> None:
+    gone = probe_diff(1, Verdict.CHANGED, "Some words.", "")
+    text = "\n".join(page(replace(diff(1, 0, 0), probes=(gone,))))
+    assert "      [-Some words.-]\n      (the answer of b is empty)" in text
 
 
 def test_side_by_side_holds_both_texts() -> None:

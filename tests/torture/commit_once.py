@@ -1,4 +1,4 @@
-"""Makes one commit, then says its id: the process that the sweeps kill, starve and time.
+"""Makes one commit, in a new store where there is none, then says its id: the process that the sweeps kill and starve.
 
     python -m tests.torture.commit_once ROOT NAME [SEED]
 
@@ -20,7 +20,7 @@ from tests.store.build import add_commit, array
 def main(root: Path, name: str, seed: int) -> int:
     """Commits once; returns the exit code."""
     try:
-        with Store.open(root) as store:
+        with Store.create(root) as store:
             texts = {f"probe-{i}": f"answer {i} of {name}" for i in range(3)}
             commit = add_commit(store, name, texts, [array(seed), array(seed + 1)])
     except BvcError as error:

@@ -1,0 +1,110 @@
+"""Ranking brings a narrow change to the top of a broad drift, and calls few probes outstanding where none is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bvc.compare.rank import ACTIVATION, FIRST, KL, PHRASES, WORDING, Standing, stand_out, standardize
+
+Statistics = dict[str, list[dict[str, float]]]
+
+
+def world(rng: np.random.Generator, n: int, moved: int = 0, by: float = 0.0, heavy: bool = False) -> Statistics:
+    """A drift that all n probes share, its statistics correlated and unlike in scale; the first `moved` probes lie `by`
+    standard deviations above the bulk in each."""
+    common = rng.normal(size=n)
+
+    def table(scale: float, center: float) -> dict[str, float]:
+        own = rng.standard_t(7, size=n) if heavy else rng.normal(size=n)
+        values = 0.7 * common + 0.7 * own
+        values[:moved] += by
+        return dict(zip(names(n), np.exp(center + scale * values).tolist(), strict=True))
+
+    return {
+        KL: [table(0.6, -1.5)],
+        FIRST: [table(1.2, -1.5)],
+        ACTIVATION: [table(0.3, -1.0), table(0.5, -2.0)],
+        WORDING: [table(0.1, -0.3)],
+        PHRASES: [table(0.3, -2.0)],
+    }
+
+
+def names(n: int) -> list[str]:
+    return [f"p{i}" for i in range(n)]
+
+
+def area_under_curve(standings: dict[str, Standing], moved: int) -> float:
+    scores = np.array([s.score for s in standings.values()])
+    return float((scores[:moved, None] > scores[None, moved:]).mean())
+
+
+def test_a_narrow_change_inside_a_broad_drift_comes_first() -> None:
+    rng = np.random.default_rng(0)
+    areas = [area_under_curve(stand_out(names(60), world(rng, 60, 6, 2.0)), 6) for _ in range(40)]
+    assert np.mean(areas) > 0.93
+
+
+@pytest.mark.parametrize("kind", [KL, FIRST, PHRASES])
+def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    plain, moved = world(rng, 60), world(rng, 60, 4, 12.0)
+    plain[kind] = moved[kind]
+    assert area_under_curve(stand_out(names(60), plain), 4) > 0.9
+
+
+def test_the_size_of_the_drift_does_not_matter() -> None:
+    small = world(np.random.default_rng(2), 50, 5, 2.0)
+    large = {kind: [{p: 3 * v for p, v in t.items()} for t in tables] for kind, tables in small.items() if kind == KL}
+    one, other = stand_out(names(50), {KL: small[KL]}), stand_out(names(50), large)
+    assert [s.score for s in one.values()] == pytest.approx([s.score for s in other.values()], abs=0.02)
+
+
+@pytest.mark.parametrize("n", [20, 60, 200])
+@pytest.mark.parametrize("heavy", [False, True])
+def test_few_worlds_without_a_change_have_an_outstanding_probe(n: int, heavy: bool) -> None:
+    """300 worlds a case: q ≤ .05 anywhere in at most 5 % of them, give or take 3.5 standard errors."""
+    rng = np.random.default_rng(n)
+    worlds = 300
+    found = 0
+    for _ in range(worlds):
+        standings = stand_out(names(n), world(rng, n, heavy=heavy))
+        found += any(s.q_value is not None and s.q_value <= 0.05 for s in standings.values())
+    assert found / worlds <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / worlds)
+
+
+def test_strong_changes_have_small_q_values() -> None:
+    standings = stand_out(names(100), world(np.random.default_rng(4), 100, 5, 6.0))
+    small = {p for p, s in standings.items() if s.q_value is not None and s.q_value <= 0.05}
+    assert small >= set(names(5))
+    assert len(small) <= 7
+
+
+def test_one_changed_answer_among_identical_ones_stands_out() -> None:
+    still = dict.fromkeys(names(50), 0.0)
+    standings = stand_out(names(50), {WORDING: [still | {"p7": 0.5}], PHRASES: [still]})
+    assert standings["p7"].score > 10
+    assert standings["p7"].q_value is not None
+    assert standings["p7"].q_value < 0.01
+    assert {s.score for p, s in standings.items() if p != "p7"} == {0.0}
+
+
+def test_probes_that_lack_a_statistic_are_placed_by_the_others() -> None:
+    statistics = world(np.random.default_rng(5), 40, 3, 6.0)
+    del statistics[KL][0]["p0"], statistics[FIRST][0]["p0"], statistics[KL][0]["p30"]
+    standings = stand_out(names(40), statistics)
+    assert standings["p0"].score > 2
+    assert all(np.isfinite(s.score) for s in standings.values())
+
+
+def test_nothing_to_rank_by_and_few_probes() -> None:
+    assert stand_out([], {}) == {}
+    assert stand_out(["a", "b"], {}) == {"a": Standing(0.0, None), "b": Standing(0.0, None)}
+    assert stand_out(["a"], {KL: [{"a": 1.0}]}) == {"a": Standing(0.0, None)}
+
+
+def test_standardizing_ignores_the_upper_half() -> None:
+    values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, np.nan])
+    stretched = np.array([1.0, 2.0, 3.0, 40.0, 500.0, np.nan])
+    np.testing.assert_allclose(standardize(values)[:3], standardize(stretched)[:3])
+    assert np.isnan(standardize(values)[5])
