@@ -31,7 +31,7 @@ MODEL_STACK = frozenset({"torch", "transformers", "peft", "accelerate", "safeten
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "config": frozenset({"tomlkit"}),
     "evidence": frozenset({"numpy"}),
-    "store": frozenset({"dulwich", "lmdb", "numpy", "xxhash", "zstandard"}),
+    "store": frozenset({"dulwich", "lmdb", "numpy", "backports", "compression", "xxhash"}),
     "repository": frozenset({"numpy", "xxhash"}),
     "suites": frozenset({"pyarrow"}),
     "capture": MODEL_STACK | {"numpy", "xxhash"},
@@ -44,7 +44,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 }
 """What each part may import beyond the standard library (a part that is not named: nothing)."""
 
-HEAVY = MODEL_STACK | {"numpy", "pyarrow", "tomlkit", "zstandard", "dulwich.object_store", "dulwich.repo"}
+HEAVY = MODEL_STACK | {"numpy", "pyarrow", "tomlkit", "backports.zstd", "dulwich.object_store", "dulwich.repo"}
 """Too slow to load for a command that only looks at history."""
 UNPICKLERS = frozenset({"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"})
 SPEAKING_CALLS = frozenset(

@@ -119,7 +119,7 @@ def agreeing(command: Command, printed: str) -> bool:
 
 
 def rewritten(page: str, folder: Path) -> str:
-    """The page with what its commands print now; unchanged where all of it agrees, so that ids on it stay consistent."""
+    """The page with what its commands print now; unchanged where all of it agrees: ids on it stay consistent."""
     played = list(play(page, folder))
     if all(agreeing(command, printed) for command, printed in played):
         return page

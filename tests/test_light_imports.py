@@ -11,7 +11,7 @@ import pytest
 
 from bvc.cli.program import run
 
-HEAVY = ["numpy", "torch", "transformers", "peft", "zstandard", "tomlkit", "jsonschema", "dulwich.object_store"]
+HEAVY = ["numpy", "torch", "transformers", "peft", "backports.zstd", "tomlkit", "jsonschema", "dulwich.object_store"]
 WRAPPER = """
 import json, sys
 from bvc.cli.program import run

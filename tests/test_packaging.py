@@ -19,8 +19,8 @@ import bvc
 MODEL_STACK = ("torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "huggingface_hub")
 MEGABYTE = 1_000_000
 DOWNLOAD_LIMIT = 60 * MEGABYTE
-WITHOUT_NUMPY_LIMIT = 60 * MEGABYTE
-INSTALLED_LIMIT = 100 * MEGABYTE
+WITHOUT_NUMPY_LIMIT = 20 * MEGABYTE
+INSTALLED_LIMIT = 75 * MEGABYTE
 
 BLOCKER = f"""
 import sys
@@ -73,7 +73,7 @@ def download_size(name: str) -> int:
 
 def test_light_core_has_no_model_stack() -> None:
     core = light_core()
-    assert {"click", "dulwich", "lmdb", "numpy", "xxhash", "zstandard"} <= core
+    assert {"click", "dulwich", "lmdb", "numpy", "xxhash", "backports-zstd"} <= core
     assert core.isdisjoint(name.replace("_", "-") for name in MODEL_STACK)
 
 

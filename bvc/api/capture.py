@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +97,13 @@ def _recipe(repository: Repository, options: CommitOptions, model: ModelIdentity
     overrides = {name: value for name in _OVERRIDES if (value := getattr(options, name)) is not None}
     if options.batch_size is not None:
         overrides["batch_rows"] = options.batch_size
-    return make_recipe(repository.config, tokenizer_folder(model), overrides)
+    recipe = make_recipe(repository.config, tokenizer_folder(model), overrides)
+    return recipe if options.engine is None else replace(recipe, engine=options.engine.name)
 
 
 def _engine(model: ModelIdentity, recipe: Recipe, options: CommitOptions) -> Engine:
+    if options.engine is not None:
+        return options.engine.open(model, recipe)
     from bvc.capture.transformers_engine import open_engine
 
     return open_engine(model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bvc.api.commit_records import Captures, CommitOptions, Target
+from bvc.api.lineage import location_line
 from bvc.api.refs import local_offset
 from bvc.errors import UsageError
 from bvc.records import ModelIdentity, Snapshot
@@ -110,13 +111,13 @@ def _write(
             expected=target.tip,
             reparent=not target.explicit,
         )
-    for key in captures.keys:
-        repository.store.index.add_capture_source(key, new)
+    repository.store.index.remember_capture_sources((key, new) for key in captures.keys)
     return new, _keep_former_tip(repository, options, target, new)
 
 
 def _location(options: CommitOptions) -> str | None:
-    path = options.outputs or Path(options.checkpoint or "")
+    """Where the checkpoint or file was: a path, or the hub id."""
+    path = (options.outputs or Path(options.checkpoint or "")).expanduser()
     return str(path.resolve()) if path.exists() else options.checkpoint
 
 
@@ -128,7 +129,7 @@ def _message(options: CommitOptions, snapshot: Snapshot) -> str:
     trailers += [f"Bvc-Suite: {suite.name} sha256:{suite.digest}" for suite in snapshot.suites]
     location = _location(options)
     if location is not None:
-        trailers.append(f"Bvc-Location: {_one_line(location)}")
+        trailers.append(f"Bvc-Location: {location_line(location)}")
     return f"{text}\n\n" + "\n".join(trailers) + "\n"
 
 
@@ -143,13 +144,12 @@ def _one_line(text: str) -> str:
 
 def _keep_former_tip(repository: Repository, options: CommitOptions, target: Target, new: str) -> tuple[str, ...]:
     """Parents given by the user may leave the branch's former tip behind; a branch of its own keeps it reachable."""
-    store, tip = repository.store, target.tip
+    store, tip, now = repository.store, target.tip, int(time.time())
     if not target.explicit or tip is None or store.history.is_ancestor(tip, new):
         return ()
     if any(store.refs.peel(name) == tip for name in store.refs.all() if name != target.ref):
         return ()
     name = f"{target.branch or 'detached'}-{tip[:7]}"
-    store.refs.update(
-        f"refs/heads/{name}", tip, None, "branch: kept by commit --parent", options.author, int(time.time())
-    )
+    reason = "branch: kept by commit --parent"
+    store.refs.update(f"refs/heads/{name}", tip, None, reason, options.author, now, local_offset(now))
     return (f"{target.branch or 'HEAD'} moved to a sibling of its former tip, which is kept as branch {name}",)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bvc.api.suites import selected_suites
-from bvc.records import Probe, Snapshot, Suite, SuiteEntry
+from bvc.capture.engine import Engine
+from bvc.records import ModelIdentity, Probe, Recipe, Snapshot, Suite, SuiteEntry
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_writer import Source
 from bvc.results import Progress
@@ -18,6 +19,14 @@ Report = Callable[[Progress], None]
 
 def silent(_: Progress) -> None:
     """Takes progress and shows nothing."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Another engine than transformers: `name` stands in the recipe, `open` loads a checkpoint to capture under it."""
+
+    name: str
+    open: Callable[[ModelIdentity, Recipe], Engine]
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class CommitOptions:
     hub_cache: Path | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    engine: EngineChoice | None = None
     author: str = "unknown <unknown@localhost>"
     progress: Report | None = None
 
@@ -68,7 +78,8 @@ class Target:
 @dataclass(frozen=True)
 class Captures:
     """What a capture brought together, ready to be written. `finish(done)` ends the capture: with True it clears what
-    was kept for resuming, since the commit holds it now; with False it keeps it."""
+    was kept for resuming, since the commit holds it now; with False it keeps it. `keys` are those of the capture cache
+    under which the commit is to be found beside the one of its recipe."""
 
     snapshot: Snapshot
     suites: tuple[Suite, ...]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from bvc.compare.diff import Comparison, ProbeComparison, compare
 from bvc.compare.pairing import NoisePairs, ProbeSide, Side
 from bvc.errors import NotComparable, UsageError
-from bvc.records import Probe
+from bvc.records import Outputs, Probe, Reference
 from bvc.repository.pairs import PairedBlock, paired_blocks
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import parse_range, resolve
@@ -23,12 +24,6 @@ def diff(repository: Repository, a: str | None, b: str | None, *, channels: Sequ
     Raises NotComparable when a side was never captured or they share no probe.
     """
     left, right = (repository.snapshot(commit) for commit in diff_sides(repository, a, b))
-    for view in (left, right):
-        if view.snapshot.capability is None:
-            raise NotComparable(
-                f"commit {view.info.id[:10]} was registered without capture",
-                hint="commit it again without --no-capture",
-            )
     arrays = not channels or bool(ARRAYS & set(channels))
     sides = _sides(left, right, arrays=arrays)
     comparison = compare(*sides, _blocks(left, right) if arrays else (), channels=channels)
@@ -52,23 +47,38 @@ def diff_sides(repository: Repository, a: str | None, b: str | None) -> tuple[st
 
 
 def _sides(left: SnapshotView, right: SnapshotView, *, arrays: bool) -> tuple[Side, Side]:
-    first = _side(left, {}, arrays=arrays)
-    shared = {oid: first.probes[probe] for probe, oid in left.output_blobs.items() if probe in first.probes}
-    same_references = left.folder("references") == right.folder("references")
-    return first, _side(right, shared if same_references else {}, arrays=arrays)
+    known = _Records()
+    return _side(left, known, arrays=arrays), _side(right, known, arrays=arrays)
 
 
-def _side(view: SnapshotView, shared: Mapping[str, ProbeSide], *, arrays: bool) -> Side:
-    """One side's texts; what has the same blob id on the side read before (`shared`) is not read again."""
-    probes = {
-        probe: shared.get(oid) or ProbeSide(view.outputs(probe), view.reference(probe))
-        for probe, oid in view.output_blobs.items()
-    }
+@dataclass
+class _Records:
+    """Records by blob id: what both sides hold is read once."""
+
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+    references: dict[str, Reference | None] = field(default_factory=dict)
+
+    def of(self, view: SnapshotView, probe: str) -> ProbeSide:
+        """What `view` holds of a probe."""
+        output, reference = view.output_blobs[probe], view.reference_blobs.get(probe)
+        if output not in self.outputs:
+            self.outputs[output] = view.outputs(probe)
+        if reference is None:
+            return ProbeSide(self.outputs[output])
+        if reference not in self.references:
+            self.references[reference] = view.reference(probe)
+        return ProbeSide(self.outputs[output], self.references[reference])
+
+
+def _side(view: SnapshotView, known: _Records, *, arrays: bool) -> Side:
     snapshot = view.snapshot
     if snapshot.capability is None:
-        raise NotComparable(f"commit {view.info.id[:10]} was registered without capture")
+        raise NotComparable(
+            f"commit {view.info.id[:10]} was registered without capture", hint="commit it again without --no-capture"
+        )
     table = view.signatures.bucket_table() if arrays else None
     noise = _noise(view, arrays=arrays)
+    probes = {probe: known.of(view, probe) for probe in view.output_blobs}
     return Side(snapshot.recipe, snapshot.capability, snapshot.model.tokenizer, probes, table, noise)
 
 
@@ -92,7 +102,7 @@ def _result(left: SnapshotView, right: SnapshotView, comparison: Comparison) -> 
         a=left.info,
         b=right.info,
         capability=comparison.capability,
-        comparable=not comparison.reasons,
+        comparable=comparison.comparable,
         reasons=comparison.reasons,
         null=comparison.null,
         summary=comparison.summary,

@@ -41,7 +41,7 @@ class InitResult:
 
 @dataclass(frozen=True)
 class CatFile:
-    """One stored object: `kind` is commit, tree, blob or tag, `data` its raw content (a tree as `git ls-tree` lists it)."""
+    """One stored object: `kind` is commit, tree, blob or tag, `data` its content (a tree as `git ls-tree`)."""
 
     kind: str
     size: int
@@ -92,21 +92,42 @@ class Repo:
 
     @property
     def author(self) -> str:
-        """`Name <mail>` for new commits, tags and reflog lines."""
-        return self.repository.config.author or self.default_author or UNKNOWN_AUTHOR
+        """`Name <mail>` for new commits, tags and reflog lines: what the caller set, else what `bvc.toml` says."""
+        return self.default_author or self.repository.config.author or UNKNOWN_AUTHOR
 
-    def commit(self, checkpoint: str | None = None, **options: Any) -> CommitResult:
-        """Captures a checkpoint (or takes recorded `outputs`) and commits it; see `bvc.api.commit_records.CommitOptions`."""
+    def commit(
+        self,
+        checkpoint: str | Path | None = None,
+        *,
+        outputs: str | Path | None = None,
+        parents: str | Sequence[str] = (),
+        suites: str | Sequence[str] = (),
+        **options: Any,
+    ) -> CommitResult:
+        """Captures a checkpoint (or takes recorded `outputs` of the model called `model`) and commits it.
+
+        `options` are the other fields of `bvc.api.commit_records.CommitOptions`: message, draws, max_new_tokens,
+        dtype, device, batch_size, seed, base, capture and so on.
+        """
         from bvc.api.commit import commit
         from bvc.api.commit_records import CommitOptions
 
-        return commit(self.repository, CommitOptions(checkpoint=checkpoint, **{"author": self.author, **options}))
+        asked = CommitOptions(
+            checkpoint=None if checkpoint is None else str(checkpoint),
+            outputs=None if outputs is None else Path(outputs),
+            parents=_several(parents),
+            suites=_several(suites),
+            **{"author": self.author, **options},
+        )
+        return commit(self.repository, asked)
 
-    def log(self, revisions: Sequence[str] = (), *, limit: int | None = None, stat: bool = False) -> Iterator[LogEntry]:
+    def log(
+        self, revisions: str | Sequence[str] = (), *, limit: int | None = None, stat: bool = False
+    ) -> Iterator[LogEntry]:
         """Commits reachable from `revisions` (default HEAD; `A..B` leaves out what A reaches), newest first."""
         from bvc.api.history import log
 
-        return log(self.repository, revisions, limit=limit, stat=stat)
+        return log(self.repository, _several(revisions), limit=limit, stat=stat)
 
     def show(self, revision: str = "HEAD", probe: str | None = None) -> ShowResult:
         """One commit and, on demand, one of its probes."""
@@ -227,9 +248,9 @@ class Repo:
 
     def reindex(self, progress: Report | None = None) -> None:
         """Rebuilds everything derived from Git and the packs."""
-        from bvc.api.reindex import reindex
+        from bvc.store.reindex import reindex
 
-        reindex(self.repository, progress)
+        reindex(self.repository.store, progress)
 
     def suite_import(self, source: str | Path, *, name: str | None = None, format: str | None = None) -> SuiteSummary:  # noqa: A002
         """Converts a file of another format to `probes/NAME.jsonl`."""
@@ -254,3 +275,8 @@ class Repo:
         from bvc.api.suites import suite_check
 
         return suite_check(self.repository, names)
+
+
+def _several(names: str | Sequence[str]) -> Sequence[str]:
+    """One name or several as a sequence: a lone string is one."""
+    return (names,) if isinstance(names, str) else names

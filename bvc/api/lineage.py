@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bvc.records import CommitInfo, ModelIdentity
 from bvc.repository.repository import Repository
 
+Matches = Callable[[CommitInfo], bool]
+
 
 def lineage_notes(repository: Repository, model: ModelIdentity, parents: tuple[str, ...]) -> tuple[str, ...]:
-    """Remarks where a recorded commit is this model's base or its run's earlier step and is not among its ancestors."""
+    """Remarks where recorded commits are of this model's base or its run's earlier step and none is an ancestor."""
+    wanted = [("this adapter's base", _is_base(model)), ("the run's earlier step", _is_earlier_step(model))]
+    searches = [(what, matches) for what, matches in wanted if matches is not None]
+    if not searches:
+        return ()
+    recorded = _all_commits(repository, parents)
+    ancestors = {info.id for info in repository.store.history.walk(parents)}
+    notes = []
+    for what, matches in searches:
+        found = [info.id for info in recorded if matches(info)]
+        if found and ancestors.isdisjoint(found):
+            short = found[0][:10]
+            notes.append(f"{what} is commit {short}, which is not an ancestor: use --parent {short} if it should be")
+    return tuple(notes)
+
+
+def location_line(location: str) -> str:
+    """A path as the trailer `Bvc-Location` has it: on one line, and otherwise as it is."""
+    return " ".join(location.splitlines()) or "."
+
+
+def _all_commits(repository: Repository, parents: tuple[str, ...]) -> list[CommitInfo]:
     store = repository.store
     tips = [commit for name in store.refs.all() if (commit := store.refs.peel(name)) is not None]
-    recorded = list(store.history.walk([*tips, *parents])) if tips or parents else []
-    found = (_base_commit(model, recorded), _earlier_step(model, recorded))
-    return tuple(
-        f"{what} is commit {info.id[:10]}, which is not an ancestor: use --parent {info.id[:10]} if it should be"
-        for what, info in zip(("this adapter's base", "the run's earlier step"), found, strict=True)
-        if info is not None and not any(store.history.is_ancestor(info.id, parent) for parent in parents)
-    )
+    return list(store.history.walk([*tips, *parents]))
 
 
-def _base_commit(model: ModelIdentity, recorded: list[CommitInfo]) -> CommitInfo | None:
+def _is_base(model: ModelIdentity) -> Matches | None:
     if model.base is None:
         return None
     wanted = model.base.fingerprint
-    return next((i for i in recorded if i.snapshot is not None and i.snapshot.model.fingerprint == wanted), None)
+    return lambda info: info.snapshot is not None and info.snapshot.model.fingerprint == wanted
 
 
-def _earlier_step(model: ModelIdentity, recorded: list[CommitInfo]) -> CommitInfo | None:
-    """The commit of the sibling folder `checkpoint-M` that the Trainer wrote before this one."""
+def _is_earlier_step(model: ModelIdentity) -> Matches | None:
+    """Commits of the sibling folder `checkpoint-M` that the Trainer wrote before this one."""
     previous = model.facts.get("trainer_previous")
     if previous is None or model.location is None:
         return None
-    wanted = str(Path(model.location).parent / str(previous))
-    return next((i for i in recorded if wanted in i.trailers.get("Bvc-Location", ())), None)
+    wanted = location_line(str(Path(model.location).parent / str(previous)))
+    return lambda info: wanted in info.trailers.get("Bvc-Location", ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bvc.api.commit_records import Captures, CommitOptions, suite_entries
 from bvc.api.suites import suite_names, suite_path
@@ -21,7 +21,7 @@ class _Recorded:
 
     outputs: Outputs
     reference: Reference | None = None
-    evidence: Evidence = Evidence()
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def recorded_captures(repository: Repository, options: CommitOptions) -> Captures:

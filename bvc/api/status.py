@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 from bvc.api.suites import suite_names
@@ -69,15 +70,18 @@ def _behaviors_changed(repository: Repository, info: CommitInfo | None) -> bool:
 
 def uncommitted(repository: Repository) -> tuple[str, ...]:
     """Checkpoint folders that stand beside committed ones (or in the project) and were not committed, by path."""
-    head = repository.store.refs.head().commit
-    infos = [] if head is None else list(repository.store.history.walk([head]))
+    refs = repository.store.refs
+    tips = {commit for name in refs.all() if (commit := refs.peel(name)) is not None}
+    infos = repository.store.history.walk(tips)
     known = {Path(place) for info in infos for place in info.trailers.get("Bvc-Location", ())}
     parents = {place.parent for place in known} | {repository.root}
-    found = [
-        folder
-        for parent in sorted(parents)
-        if parent.is_dir()
-        for folder in sorted(parent.iterdir())
-        if folder not in known and any((folder / mark).is_file() for mark in _MARKS)
-    ]
-    return tuple(str(folder) for folder in found[:_SHOWN])
+    found = (folder for parent in sorted(parents) for folder in _checkpoints(parent) if folder not in known)
+    return tuple(str(folder) for folder in islice(found, _SHOWN))
+
+
+def _checkpoints(parent: Path) -> list[Path]:
+    """The model folders in a folder, as far as it can be read."""
+    try:
+        return [folder for folder in sorted(parent.iterdir()) if any((folder / mark).is_file() for mark in _MARKS)]
+    except OSError:
+        return []

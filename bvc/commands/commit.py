@@ -62,7 +62,8 @@ def command(session: Session, /, checkpoint: str | None, **options: Any) -> None
     cache = _hub_cache()
     if cache is not None:
         options["hub_cache"] = cache
-    result = session.repo(writes=True).commit(checkpoint, progress=session.progress, **options)
+    repo = session.repo(writes=True)
+    result = repo.commit(checkpoint, author=repo.default_author, progress=session.progress, **options)
     session.progress.finish()
     for note in result.notes:
         session.note(note)

@@ -12,7 +12,7 @@ from bvc.records import FORMAT_VERSION
 from bvc.render.documents import version_document
 
 _PACKAGES = (
-    "click", "dulwich", "lmdb", "numpy", "xxhash", "zstandard",
+    "click", "dulwich", "lmdb", "numpy", "xxhash", "backports.zstd",
     "torch", "transformers", "peft", "accelerate", "safetensors",
 )  # fmt: skip
 

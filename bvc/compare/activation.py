@@ -73,6 +73,8 @@ class Movement:
 
     def add(self, site: str, ids: list[str], shift: Shift) -> None:
         """The probes `ids` at `site`."""
+        if not ids:
+            return
         self.ids.setdefault(site, []).extend(ids)
         self.distances.setdefault(site, []).append(shift.distance)
         self.folded.setdefault(site, []).append(shift.folded)

@@ -12,8 +12,7 @@ from bvc.compare.measure import Distances, gaps, measure
 from bvc.compare.noise import Band, bands
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
 from bvc.compare.phrases import shared_phrases
-from bvc.compare.rank import ACTIVATION as MOVED
-from bvc.compare.rank import FIRST, KL, PHRASES, WORDING, Standing, stand_out
+from bvc.compare.rank import FIRST, KL, MOVED, PHRASES, WORDING, Standing, stand_out
 from bvc.compare.significance import benjamini_hochberg, exceeds_noise
 from bvc.compare.terms import settle_terms
 from bvc.compare.text import first_difference
@@ -167,14 +166,13 @@ def _overall(distances: Distances, decisions: Mapping[str, Decision], p_value: f
     )
 
 
-def _statistics(texts: Texts, distances: Distances, terms: Terms) -> dict[str, list[dict[str, float]]]:
+def _statistics(texts: Texts, distances: Distances, terms: Terms) -> dict[str, dict[str, float]]:
     """What the ranking looks at."""
-    out = {KL: [distances.channels.get(LOGPROB, {})], FIRST: [distances.first]}
-    out[MOVED] = list(distances.beyond_shift.values())
+    out = {KL: distances.channels.get(LOGPROB, {}), FIRST: distances.first, MOVED: distances.beyond_shift}
     if TEXT in terms.channels:
-        shared = shared_phrases({p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()})
-        out |= {WORDING: [distances.channels[TEXT]], PHRASES: [shared]}
-    return {kind: [t for t in tables if t] for kind, tables in out.items()}
+        out[WORDING] = distances.channels[TEXT]
+        out[PHRASES] = shared_phrases({p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()})
+    return {kind: table for kind, table in out.items() if table}
 
 
 _ORDER = (Verdict.CHANGED, Verdict.UNDECIDED, Verdict.SAME)

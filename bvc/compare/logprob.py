@@ -44,8 +44,8 @@ class Divergence:
 
 
 def divergence(a: LogprobBlock, b: LogprobBlock, table: Table) -> Divergence:
-    """Both divergences at every position of two blocks along the same tokens; exactly 0 where the sketches are equal, not
-    finite where they are not.
+    """Both divergences at every position of two blocks along the same tokens; exactly 0 where the sketches are equal,
+    not finite where a sketch is not.
 
     `table` is the bucket of each token, [vocab], the same on both sides. Raises NotComparable where the positions do
     not match or a token is not in the table.
@@ -125,6 +125,9 @@ def _rest(block: LogprobBlock, span: slice, common: Places, table: Table) -> tup
     own[common] = False
     loose = np.flatnonzero(own)
     cells = loose // ids.shape[1] * MASS_BUCKETS + table[ids.ravel()[loose]]
-    mass = np.bincount(cells, np.exp(_logprobs(block, span).ravel()[loose]), shares.size).astype(np.float32)
-    mass = mass.reshape(shares.shape) + residual * np.maximum(shares, _SMALLEST_BUCKET)
-    return residual * np.maximum(shares, _SMALLEST_NORMAL), mass
+    mass = np.maximum(shares, _SMALLEST_BUCKET)
+    mass *= residual
+    np.add.at(mass.reshape(-1), cells, np.exp(_logprobs(block, span).ravel()[loose]))
+    np.maximum(shares, _SMALLEST_NORMAL, out=shares)
+    shares *= residual
+    return shares, mass

@@ -22,9 +22,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass
 class Distances:
-    """`{probe id: number}` per channel, per activation site, and for the ranking: `first`, the divergence of the first
-    token (nats), and `beyond_shift`, per site of the last prompt token, the relative distance beyond the common shift.
+    """`{probe id: number}` per channel, per activation site, and for the ranking.
 
+    For the ranking: `first`, the divergence of the first token (nats); `beyond_shift`, how far the last prompt token's
+    state at the deepest hookpoint moved beyond the common shift (relative distance).
     Channels: text, word-level edit distance (0 to 1); logprob, mean over the reference of the average of both KL
     bounds (nats per token; where tokenizers differ, the difference of log-prob per character); activation, mean over
     sites of the relative distance (0 to 2). A probe that a channel cannot compare is missing there; `broken` are those
@@ -34,7 +35,7 @@ class Distances:
     channels: dict[str, ByProbe] = field(default_factory=dict)
     sites: dict[str, ByProbe] = field(default_factory=dict)
     first: ByProbe = field(default_factory=dict)
-    beyond_shift: dict[str, ByProbe] = field(default_factory=dict)
+    beyond_shift: ByProbe = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
 
@@ -177,8 +178,9 @@ def _finish_activations(movement: Movement, unmoved: list[str], distances: Dista
     still = dict.fromkeys(unmoved, 0.0)
     for site in sorted(movement.ids):
         distances.sites[site] = movement.raw(site) | still
-        if terms.ranked and site.endswith("/prompt"):
-            distances.beyond_shift[site] = movement.beyond_shift(site, unmoved)
+    at_prompt = [site for site in distances.sites if site.endswith("/prompt")]
+    if terms.ranked and at_prompt:
+        distances.beyond_shift = movement.beyond_shift(at_prompt[-1], unmoved)
     if unmoved or movement.ids:
         distances.channels[ACTIVATION] = _means([*distances.sites.values(), still])
 

@@ -7,18 +7,19 @@ phrases that its answer gained, or lost, together with other answers, which rewo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bvc.compare.significance import Column, benjamini_hochberg, student_tail
 
-KL, FIRST, ACTIVATION, WORDING, PHRASES = "kl", "kl first", "activation", "text", "phrases"
+KL, FIRST, MOVED, WORDING, PHRASES = "kl", "first", "moved", "wording", "phrases"
+"""Kinds of statistic: divergence along the reference, of its first token, hidden state, text, `bvc.compare.phrases`."""
 
-_FLOOR = {KL: 1e-4, FIRST: 1e-4, ACTIVATION: 1e-3, WORDING: 0.1, PHRASES: 0.1}
+_FLOOR = {KL: 1e-4, FIRST: 1e-4, MOVED: 1e-3, WORDING: 0.1, PHRASES: 0.1}
 """What is added to a statistic before its logarithm is taken: differences far below it say nothing."""
-_DISTANCES = (KL, FIRST, ACTIVATION, WORDING)
+_DISTANCES = (KL, FIRST, MOVED, WORDING)
 _LEAST_SPREAD = 0.1
 """Least spread of the bulk, in units of a logarithm: where it hardly varies, 1 % more is no outlier."""
 _TO_SIGMA = 1.4826
@@ -39,8 +40,8 @@ class Standing:
     q_value: float | None
 
 
-Statistics = Mapping[str, Sequence[Mapping[str, float]]]
-"""`{kind: [{probe: number ≥ 0}, …]}`; several of one kind (activation sites) are averaged; each may lack probes."""
+Statistics = Mapping[str, Mapping[str, float]]
+"""`{kind: {probe: number ≥ 0}}`; each kind may lack probes, or be lacking."""
 
 
 def stand_out(ids: Sequence[str], statistics: Statistics) -> dict[str, Standing]:
@@ -52,7 +53,7 @@ def stand_out(ids: Sequence[str], statistics: Statistics) -> dict[str, Standing]
     """
     if not ids:
         return {}
-    columns = {kind: _column(kind, ids, tables) for kind, tables in statistics.items() if tables}
+    columns = {kind: _column(kind, ids, table) for kind, table in statistics.items()}
     moved = _mean([columns[k] for k in _DISTANCES if k in columns], len(ids))
     phrases = np.nan_to_num(columns[PHRASES]) if PHRASES in columns else np.zeros(len(ids))
     scores = standardize(np.max([moved, phrases, (moved + phrases) / np.sqrt(2)], axis=0))
@@ -66,11 +67,9 @@ def _q_values(ids: Sequence[str], scores: Column) -> dict[str, float]:
     return benjamini_hochberg(dict(zip(ids, tails.tolist(), strict=True)))
 
 
-def _column(kind: str, ids: Sequence[str], tables: Iterable[Mapping[str, float]]) -> Column:
+def _column(kind: str, ids: Sequence[str], table: Mapping[str, float]) -> Column:
     """One kind of statistic [n] as standard deviations above the bulk, NaN where a probe lacks it."""
-    found = [standardize(np.log(np.array([t.get(p, np.nan) for p in ids], float) + _FLOOR[kind])) for t in tables]
-    out: Column = np.mean(np.stack(found), axis=0)
-    return out
+    return standardize(np.log(np.array([table.get(p, np.nan) for p in ids], float) + _FLOOR[kind]))
 
 
 def _mean(columns: Sequence[Column], n: int) -> Column:

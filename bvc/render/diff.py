@@ -205,7 +205,7 @@ def _closing(
     same = result.summary.probes - len(rows)
     left_out = [f"{hidden} more"] if hidden else []
     if same > 0:
-        left_out.append(f"{same} {'more ' if not hidden else ''}with verdict same")
+        left_out.append(f"{same} {'more ' if shown and not hidden else ''}with verdict same")
     if not left_out and not shown:
         return
     yield ""

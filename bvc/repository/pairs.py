@@ -33,7 +33,7 @@ class RowReader:
 
     def row(self, probe: str) -> Evidence:
         """One probe's evidence as a block of one."""
-        index, row = divmod(self._signatures.position[probe], BLOCK)
+        index, row = self._signatures.place(probe)
         return rows(self.block(index), row, row + 1)
 
     def block(self, index: int) -> Evidence:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bvc import codec
 from bvc.errors import DamagedObject, UnknownRevision
+from bvc.ids import is_digest
 from bvc.records import CommitInfo, Outputs, Probe, Reference, Snapshot
 from bvc.store.store import Store
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from bvc.evidence import Evidence
     from bvc.repository.manifest import Manifest
 
-CHANNELS = ("logprob", "activation")
+_T = TypeVar("_T")
+_FSCK = "run `bvc fsck` to see what else is damaged"
 
 
 class SnapshotView:
@@ -46,22 +48,27 @@ class SnapshotView:
         """The tree id of a top-level folder, for comparing two commits without reading them."""
         return self._root.get(name)
 
-    def shards(self, kind: str, suite: str) -> Mapping[str, str]:
-        """`{aa: tree id}` of one suite's folder under `kind` ("probes", "outputs" or "references")."""
-        top = self._root.get(kind)
-        suites = {} if top is None else self._listing(top)
-        return self._listing(suites[suite]) if suite in suites else {}
+    def below(self, path: str) -> Mapping[str, str]:
+        """`{name: object id}` of the folder at `path`; empty where there is none."""
+        listing: Mapping[str, str] = self._root
+        for part in path.split("/"):
+            if part not in listing:
+                return {}
+            listing = self._listing(listing[part])
+        return listing
 
     def _records(self, kind: str) -> dict[str, dict[str, str]]:
         """`{suite: {probe id: blob id}}` of one kind of record."""
-        return {
-            entry.name: {
-                name.removesuffix(".json"): oid
-                for tree in self.shards(kind, entry.name).values()
-                for name, oid in self._listing(tree).items()
-            }
-            for entry in self.snapshot.suites
-        }
+        return {entry.name: self.probe_files(f"{kind}/{entry.name}") for entry in self.snapshot.suites}
+
+    def probe_files(self, path: str) -> dict[str, str]:
+        """`{probe id: blob id}` of all files in the shards at `path`. Raises DamagedObject for one of another name."""
+        files = (item for shard in self.below(path).values() for item in self._listing(shard).items())
+        found = {name.removesuffix(".json"): oid for name, oid in files}
+        for probe in found:
+            if not is_digest(probe):
+                raise DamagedObject(f"commit {self.info.id} holds a record named {probe!r}", hint=_FSCK)
+        return found
 
     @cached_property
     def probe_blobs(self) -> dict[str, dict[str, str]]:
@@ -94,7 +101,16 @@ class SnapshotView:
     def probe(self, probe: str, suite: str | None = None) -> Probe:
         """The probe as it was asked. Raises UnknownRevision when the snapshot has none of that id."""
         suite = self.suite_of(probe) if suite is None else suite
-        return Probe.from_json(self._json(self.probe_blobs[suite][probe]))
+        oid = self._blob_of(self.probe_blobs.get(suite, {}), probe, "record")
+        found = self._read_probe(oid)
+        if found.id != probe:
+            raise DamagedObject(f"object {oid} is probe {found.id}, not {probe}", hint=_FSCK)
+        return found
+
+    def _read_probe(self, oid: str) -> Probe:
+        from bvc.repository.decode import probe_of
+
+        return self.decode(oid, "a probe", probe_of)
 
     def suite_of(self, probe: str) -> str:
         """The first suite that holds a probe."""
@@ -109,39 +125,41 @@ class SnapshotView:
 
     def outputs(self, probe: str) -> Outputs:
         """The greedy text and draws of one probe."""
-        return Outputs.from_json(self._record(self.output_blob(probe), "an output"))
+        return self.read_outputs(self.output_blob(probe))
+
+    def read_outputs(self, oid: str) -> Outputs:
+        """The record of a greedy text and draws. Raises DamagedObject for another object."""
+        from bvc.repository.decode import outputs_of
+
+        return self.decode(oid, "an output", outputs_of)
 
     def reference(self, probe: str) -> Reference | None:
         """The continuation the probe was teacher-forced along; None for text-only snapshots."""
         oid = self.reference_blobs.get(probe)
-        return None if oid is None else Reference.from_json(self._json(oid))
+        return None if oid is None else self.read_reference(oid)
+
+    def read_reference(self, oid: str) -> Reference:
+        """The record of a reference. Raises DamagedObject for another object."""
+        from bvc.repository.decode import reference_of
+
+        return self.decode(oid, "a reference", reference_of)
 
     def _blob_of(self, blobs: Mapping[str, str], probe: str, what: str) -> str:
         if probe not in blobs:
             raise UnknownRevision(f"commit {self.info.id[:10]} holds no {what} of probe {probe[:10]}")
         return blobs[probe]
 
-    def _json(self, oid: str) -> Any:
+    def decode(self, oid: str, what: str, make: Callable[[Any], _T]) -> _T:
+        """What `make` makes of a stored JSON record. Raises DamagedObject where it is not one of that kind."""
         try:
-            return codec.parse(self.store.objects.blob(oid))
-        except (ValueError, RecursionError) as error:
-            raise DamagedObject(f"object {oid} is not the JSON record it should be", hint="run `bvc fsck`") from error
-
-    def _record(self, oid: str, what: str) -> Any:
-        from bvc.repository.manifest import check_version
-
-        data = self._json(oid)
-        check_version(data, what)
-        return data
+            return make(codec.parse(self.store.objects.blob(oid)))
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise DamagedObject(f"object {oid} is not {what}", hint=_FSCK) from error
 
     @cached_property
-    def _main(self) -> Signatures:
-        return Signatures(self, "signatures")
-
-    @property
     def signatures(self) -> Signatures:
         """The numeric channels of the snapshot."""
-        return self._main
+        return Signatures(self, "signatures")
 
     @cached_property
     def recaptures(self) -> Recaptures | None:
@@ -160,10 +178,7 @@ class Signatures:
     def __init__(self, view: SnapshotView, path: str) -> None:
         self.view = view
         self.store = view.store
-        tree: str | None = view.info.tree
-        for part in path.split("/"):
-            tree = None if tree is None else view._listing(tree).get(part)
-        self.files = {} if tree is None else view._listing(tree)
+        self.files = view.below(path)
 
     @property
     def order_blob(self) -> str | None:
@@ -173,20 +188,34 @@ class Signatures:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """Probe ids in the order of the tiles' rows."""
-        return () if self.order_blob is None else tuple(self.view._record(self.order_blob, "a probe order")["probes"])
+        from bvc.repository.decode import order_of
+
+        return () if self.order_blob is None else self.view.decode(self.order_blob, "a probe order", order_of)
 
     @cached_property
     def position(self) -> Mapping[str, int]:
         """Place of each probe in the order."""
         return {probe: i for i, probe in enumerate(self.order)}
 
+    def place(self, probe: str) -> tuple[int, int]:
+        """Block and row of a probe. Raises DamagedObject when the grid lacks it."""
+        from bvc.repository.manifest import BLOCK
+
+        if probe not in self.position:
+            raise DamagedObject(f"commit {self.view.info.id} has no signature of probe {probe}", hint=_FSCK)
+        return divmod(self.position[probe], BLOCK)
+
     @cached_property
     def manifests(self) -> Mapping[str, Manifest]:
-        """The manifests of the captured channels."""
-        from bvc.repository.manifest import Manifest
+        """The manifests of the captured channels. Raises DamagedObject for those that do not fit the probe order."""
+        from bvc.repository.decode import manifest_of
+        from bvc.repository.manifest import CHANNELS
 
+        probes = len(self.order)
         return {
-            channel: Manifest.from_json(self.view._json(self.files[f"{channel}.json"]))
+            channel: self.view.decode(
+                self.files[f"{channel}.json"], f"a {channel} signature", partial(manifest_of, channel, probes)
+            )
             for channel in CHANNELS
             if f"{channel}.json" in self.files
         }
@@ -194,9 +223,12 @@ class Signatures:
     def bucket_table(self) -> npt.NDArray[np.uint8] | None:
         """[vocab] uint8: the mass bucket of each token id, or None without log-probs."""
         manifest = self.manifests.get("logprob")
-        return (
-            None if manifest is None or manifest.bucket_table is None else self.store.chunks.get(manifest.bucket_table)
-        )
+        if manifest is None or manifest.bucket_table is None:
+            return None
+        table = self.store.chunks.get(manifest.bucket_table)
+        if table.dtype.str != "|u1" or table.ndim != 1:
+            raise DamagedObject(f"chunk {manifest.bucket_table} is not a table of mass buckets", hint=_FSCK)
+        return table
 
     def block(self, index: int) -> Evidence:
         """All channels of probe block `index`, each tile's checksum verified."""
@@ -211,12 +243,8 @@ class Recaptures:
     def __init__(self, view: SnapshotView) -> None:
         self.view = view
         self.signatures = Signatures(view, "recaptures/signatures")
-        outputs = view._listing(view._root["recaptures"]).get("outputs")
-        shards = {} if outputs is None else view._listing(outputs)
-        self.output_blobs = {
-            name.removesuffix(".json"): oid for tree in shards.values() for name, oid in view._listing(tree).items()
-        }
+        self.output_blobs = view.probe_files("recaptures/outputs")
 
     def outputs(self, probe: str) -> Outputs:
         """The texts of the second layout."""
-        return Outputs.from_json(self.view._record(self.output_blobs[probe], "an output"))
+        return self.view.read_outputs(self.output_blobs[probe])

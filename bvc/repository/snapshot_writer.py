@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from bvc.codec import canonical
+from bvc.errors import DamagedObject
 from bvc.ids import shard
 from bvc.records import FORMAT_VERSION, Outputs, Reference, Snapshot, Suite
-from bvc.repository.manifest import BLOCK, Field, Manifest, blocks
+from bvc.repository.manifest import BLOCK, LOGPROB, Field, Manifest, blocks
 from bvc.repository.snapshot_view import Signatures, SnapshotView
 from bvc.store.objects import TreeEntry
 from bvc.store.transaction import Transaction
@@ -44,14 +45,21 @@ class Fresh:
 
     def __init__(self, read: Callable[[str], Captured]) -> None:
         self._read = read
+        self._last: tuple[str, Captured] | None = None
+
+    def _capture(self, probe: str) -> Captured:
+        """One capture; the last is kept, since its parts are asked for one after the other."""
+        if self._last is None or self._last[0] != probe:
+            self._last = probe, self._read(probe)
+        return self._last[1]
 
     def outputs(self, probe: str) -> Outputs:
         """The probe's texts."""
-        return self._read(probe).outputs
+        return self._capture(probe).outputs
 
     def reference(self, probe: str) -> Reference | None:
         """The continuation the probe was teacher-forced along, None without one."""
-        return self._read(probe).reference
+        return self._capture(probe).reference
 
     def output_blob(self, transaction: Transaction, probe: str) -> str:
         """The blob id of the probe's outputs."""
@@ -64,31 +72,42 @@ class Fresh:
 
     def evidence(self, probe: str) -> Evidence:
         """The probe's numeric channels, as a block of one."""
-        return self._read(probe).evidence
+        return self._capture(probe).evidence
 
 
 class Stored:
-    """Captures that an earlier commit holds; `recaptures` takes its second layout instead of its first."""
+    """Captures that an earlier commit holds; `recaptures` takes its second layout instead of its first.
 
-    def __init__(self, view: SnapshotView, *, recaptures: bool = False) -> None:
+    `draws` is how many draws of each probe to take (None: all); what a commit has beyond that is left out.
+    """
+
+    def __init__(self, view: SnapshotView, *, recaptures: bool = False, draws: int | None = None) -> None:
         self.view = view
         again = view.recaptures if recaptures else None
         self.signatures: Signatures = view.signatures if again is None else again.signatures
-        self.outputs = view.outputs if again is None else again.outputs
         self.reference = view.reference
         self._outputs = view.output_blobs if again is None else again.output_blobs
+        recipe = view.snapshot.recipe
+        self._draws = None if draws is None or recipe is None or recipe.draws <= draws else draws
         self._rows: RowReader | None = None
 
     @property
-    def output_ids(self) -> frozenset[str]:
+    def probes(self) -> frozenset[str]:
         """The probes whose captures are held."""
-        return frozenset(self._outputs)
+        return frozenset(self._outputs.keys() & self.signatures.position.keys())
 
-    def output_blob(self, transaction: Transaction, probe: str) -> str:  # noqa: ARG002 - the same form as Fresh
+    def outputs(self, probe: str) -> Outputs:
+        """The probe's texts."""
+        found = self.view.read_outputs(self._outputs[probe])
+        return found if self._draws is None else replace(found, draws=found.draws[: self._draws])
+
+    def output_blob(self, transaction: Transaction, probe: str) -> str:
         """The blob id of the probe's outputs."""
-        return self._outputs[probe]
+        if self._draws is None:
+            return self._outputs[probe]
+        return transaction.blob(canonical(self.outputs(probe).to_json()))
 
-    def reference_blob(self, transaction: Transaction, probe: str) -> str | None:  # noqa: ARG002
+    def reference_blob(self, transaction: Transaction, probe: str) -> str | None:  # noqa: ARG002 - as Fresh has it
         """The blob id of the probe's reference, None without one."""
         return self.view.reference_blobs.get(probe)
 
@@ -190,26 +209,35 @@ def _recapture_folder(transaction: Transaction, draft: SnapshotDraft) -> Folder:
 class _Grid:
     """The tile grid of one `signatures/` folder while it is written."""
 
-    dtypes: dict[str, dict[str, Field]] = field(default_factory=dict)
+    specs: dict[str, dict[str, Field]] = field(default_factory=dict)
     tiles: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     lengths: list[int] = field(default_factory=list)
     bucket_table: str | None = None
 
     def add(self, channel: str, name: str, spec: Field, tile: str) -> None:
-        self.dtypes.setdefault(channel, {})[name] = spec
+        known = self.specs.setdefault(channel, {}).setdefault(name, replace(spec, tiles=()))
+        if (known.dtype, known.shape) != (spec.dtype, spec.shape):
+            raise DamagedObject(f"captures of {channel}/{name} have unlike shapes: {known.shape} and {spec.shape}")
         self.tiles.setdefault(channel, {}).setdefault(name, []).append(tile)
 
-    def manifests(self) -> dict[str, Manifest]:
-        return {
-            channel: Manifest(
-                channel,
-                BLOCK,
-                {n: Field(specs[n].dtype, specs[n].shape, tuple(tiles)) for n, tiles in self.tiles[channel].items()},
-                lengths=tuple(self.lengths) if channel == "logprob" else (),
-                bucket_table=self.bucket_table if channel == "logprob" else None,
-            )
-            for channel, specs in self.dtypes.items()
-        }
+    def manifests(self, probes: int) -> dict[str, Manifest]:
+        """The finished manifests. Raises DamagedObject where some of the captures lack a field that others have."""
+        return {channel: self._manifest(channel, probes) for channel in self.specs}
+
+    def _manifest(self, channel: str, probes: int) -> Manifest:
+        tiles, is_logprob = self.tiles[channel], channel == LOGPROB
+        made = Manifest(
+            channel,
+            BLOCK,
+            {name: replace(spec, tiles=tuple(tiles[name])) for name, spec in self.specs[channel].items()},
+            lengths=tuple(self.lengths) if is_logprob else (),
+            bucket_table=self.bucket_table if is_logprob else None,
+        )
+        try:
+            made.check(channel, probes)
+        except ValueError as error:
+            raise DamagedObject(f"the captures do not fit together: in channel {channel}, {error}") from error
+        return made
 
 
 def _grid(
@@ -227,7 +255,8 @@ def _grid(
         else:
             _write_block(transaction, grid, [sources[probe].evidence(probe) for probe in block])
     files: Folder = {
-        f"{channel}.json": transaction.blob(canonical(m.to_json())) for channel, m in grid.manifests().items()
+        f"{channel}.json": transaction.blob(canonical(manifest.to_json()))
+        for channel, manifest in grid.manifests(len(order)).items()
     }
     files["probes.json"] = transaction.blob(canonical({"version": FORMAT_VERSION, "probes": order}))
     return files
@@ -238,7 +267,7 @@ def _held_block(block: Sequence[str], sources: Sequence[Source]) -> tuple[Signat
     held = sources[0].signatures
     if held is None or any(source.signatures is not held for source in sources):
         return None
-    index, row = divmod(held.position[block[0]], BLOCK)
+    index, row = held.place(block[0])
     same = row == 0 and tuple(held.order[index * BLOCK : (index + 1) * BLOCK]) == tuple(block)
     return (held, index) if same else None
 

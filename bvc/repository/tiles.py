@@ -8,11 +8,24 @@ from typing import Any
 import numpy as np
 
 from bvc.errors import DamagedObject
-from bvc.evidence import ActivationBlock, Evidence, LogprobBlock
+from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, ActivationBlock, Evidence, LogprobBlock
 from bvc.repository.manifest import Field, Manifest
 from bvc.store.chunks import Chunks
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+
+_TOP, _MASS = (TOP_TOKENS,), (MASS_BUCKETS,)
+_LOGPROB_ROWS: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "token_ids": ("<u4", ()),
+    "characters": ("<u2", ()),
+    "target": ("<f4", ()),
+    "entropy": ("<f4", ()),
+    "top_ids": ("<u4", _TOP),
+    "top_logprobs": ("<f4", _TOP),
+    "residual": ("<f4", ()),
+    "buckets": ("<f2", _MASS),
+}
+"""Type and shape of a row of each field of `LogprobBlock`."""
 
 
 def read_block(chunks: Chunks, manifests: Mapping[str, Manifest], index: int, probes: int) -> Evidence:
@@ -26,12 +39,16 @@ def read_block(chunks: Chunks, manifests: Mapping[str, Manifest], index: int, pr
 
 
 def _read_logprob(chunks: Chunks, manifest: Manifest, index: int) -> LogprobBlock:
+    if {name: (spec.dtype, spec.shape) for name, spec in manifest.fields.items()} != _LOGPROB_ROWS:
+        raise DamagedObject("a logprob signature has other fields than it should", hint="run `bvc fsck`")
     lengths = np.asarray(manifest.lengths[index * manifest.block : (index + 1) * manifest.block], dtype=np.int64)
     arrays = _read_fields(chunks, manifest, index, int(lengths.sum()))
     return LogprobBlock(lengths, *(arrays[name] for name in LogprobBlock.FIELDS))
 
 
 def _read_activation(chunks: Chunks, manifest: Manifest, index: int, probes: int) -> ActivationBlock:
+    if any(spec.dtype != "<f4" or len(spec.shape) != 1 for spec in manifest.fields.values()):
+        raise DamagedObject("an activation signature has fields that are no vectors", hint="run `bvc fsck`")
     rows = min(manifest.block, probes - index * manifest.block)
     return ActivationBlock(_read_fields(chunks, manifest, index, rows))
 

@@ -85,7 +85,7 @@ def test_tags(fresh: Path, bvc: Call) -> None:
     assert bvc("tag", "v1") == (0, "", "")
     assert bvc("tag", "v2", "-m", "annotated") == (0, "", "")
     assert bvc("tag")[1] == "v1\nv2\n"
-    assert bvc("rev-parse", "v2")[1] == bvc("rev-parse", "HEAD")[1]
+    assert bvc("rev-parse", "v2^0")[1] == bvc("rev-parse", "HEAD")[1]
     assert bvc("tag", "v1")[0] == 2
     assert bvc("tag", "-d", "v1")[2].startswith("Deleted tag v1 (was ")
     assert bvc("tag")[1] == "v2\n"
@@ -99,6 +99,15 @@ def test_commit_says_what_it_did(fresh: Path, bvc: Call) -> None:
     assert out.startswith("[main (root-commit) ")
     assert out.splitlines()[0].endswith("] first")
     assert " m (recorded outputs): 12 probes recorded in " in out
+
+
+def test_commit_takes_the_author_of_the_environment(fresh: Path, bvc: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / "bvc.toml").write_text('author = "Toml <t@example.org>"\n', encoding="utf-8")
+    write_outputs(fresh / "o.jsonl", 0)
+    bvc("commit", "--outputs", "o.jsonl", "--model", "m")
+    monkeypatch.setenv("BVC_AUTHOR", "Env <e@example.org>")
+    bvc("commit", "--outputs", str(write_outputs(fresh / "p.jsonl", 1)), "--model", "m")
+    assert bvc("log", "--format", "%an %ae")[1] == "Env e@example.org\nToml t@example.org\n"
 
 
 def test_config(fresh: Path, bvc: Call) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bvc.compare.rank import ACTIVATION, FIRST, KL, PHRASES, WORDING, Standing, stand_out, standardize
+from bvc.compare.rank import FIRST, KL, MOVED, PHRASES, WORDING, Standing, stand_out, standardize
 
-Statistics = dict[str, list[dict[str, float]]]
+Statistics = dict[str, dict[str, float]]
 
 
 def world(rng: np.random.Generator, n: int, moved: int = 0, by: float = 0.0, heavy: bool = False) -> Statistics:
@@ -22,11 +22,11 @@ def world(rng: np.random.Generator, n: int, moved: int = 0, by: float = 0.0, hea
         return dict(zip(names(n), np.exp(center + scale * values).tolist(), strict=True))
 
     return {
-        KL: [table(0.6, -1.5)],
-        FIRST: [table(1.2, -1.5)],
-        ACTIVATION: [table(0.3, -1.0), table(0.5, -2.0)],
-        WORDING: [table(0.1, -0.3)],
-        PHRASES: [table(0.3, -2.0)],
+        KL: table(0.6, -1.5),
+        FIRST: table(1.2, -1.5),
+        MOVED: table(0.3, -1.0),
+        WORDING: table(0.1, -0.3),
+        PHRASES: table(0.3, -2.0),
     }
 
 
@@ -55,7 +55,7 @@ def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
 
 def test_the_size_of_the_drift_does_not_matter() -> None:
     small = world(np.random.default_rng(2), 50, 5, 2.0)
-    large = {kind: [{p: 3 * v for p, v in t.items()} for t in tables] for kind, tables in small.items() if kind == KL}
+    large = {KL: {p: 3 * v for p, v in small[KL].items()}}
     one, other = stand_out(names(50), {KL: small[KL]}), stand_out(names(50), large)
     assert [s.score for s in one.values()] == pytest.approx([s.score for s in other.values()], abs=0.02)
 
@@ -82,7 +82,7 @@ def test_strong_changes_have_small_q_values() -> None:
 
 def test_one_changed_answer_among_identical_ones_stands_out() -> None:
     still = dict.fromkeys(names(50), 0.0)
-    standings = stand_out(names(50), {WORDING: [still | {"p7": 0.5}], PHRASES: [still]})
+    standings = stand_out(names(50), {WORDING: still | {"p7": 0.5}, PHRASES: still})
     assert standings["p7"].score > 10
     assert standings["p7"].q_value is not None
     assert standings["p7"].q_value < 0.01
@@ -91,7 +91,7 @@ def test_one_changed_answer_among_identical_ones_stands_out() -> None:
 
 def test_probes_that_lack_a_statistic_are_placed_by_the_others() -> None:
     statistics = world(np.random.default_rng(5), 40, 3, 6.0)
-    del statistics[KL][0]["p0"], statistics[FIRST][0]["p0"], statistics[KL][0]["p30"]
+    del statistics[KL]["p0"], statistics[FIRST]["p0"], statistics[KL]["p30"]
     standings = stand_out(names(40), statistics)
     assert standings["p0"].score > 2
     assert all(np.isfinite(s.score) for s in standings.values())
@@ -100,7 +100,7 @@ def test_probes_that_lack_a_statistic_are_placed_by_the_others() -> None:
 def test_nothing_to_rank_by_and_few_probes() -> None:
     assert stand_out([], {}) == {}
     assert stand_out(["a", "b"], {}) == {"a": Standing(0.0, None), "b": Standing(0.0, None)}
-    assert stand_out(["a"], {KL: [{"a": 1.0}]}) == {"a": Standing(0.0, None)}
+    assert stand_out(["a"], {KL: {"a": 1.0}}) == {"a": Standing(0.0, None)}
 
 
 def test_standardizing_ignores_the_upper_half() -> None:

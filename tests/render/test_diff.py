@@ -74,7 +74,7 @@ def test_nothing_changed_is_a_finding() -> None:
     text = "\n".join(lines)
     assert "Same behavior.  median drift 0 nats per token, p = 1" in text
     assert ranks(lines) == []
-    assert "5 more with verdict same: `bvc diff --all` lists them." in text
+    assert "\n5 with verdict same: `bvc diff --all` lists them." in text
 
 
 def test_what_could_not_be_compared_is_said() -> None:
@@ -185,7 +185,7 @@ def test_brief_word_diff_stays_on_one_line() -> None:
 def test_long_texts_show_both_sides() -> None:
     a, b = (" ".join(f"{word}{i}" for i in range(80)) for word in ("old", "new"))
     lines = brief_lines(a, b, Screen(), 60, 4)
-    assert [line[:8] for line in lines] == ["- [-old0", "  old9 o", "+ {+new0", "  new9 n"]
+    assert [line[:5] for line in lines] == ["- [-o", "  old", "+ {+n", "  new"]
     assert [line.endswith("…") for line in lines] == [False, True, False, True]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bvc.errors import BvcError
@@ -19,6 +19,7 @@ from bvc.store.gitobjects import parse_commit, trailers_of
 from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
 from bvc.store.packs import pack_names
 from bvc.store.refs import ConcurrentUpdate
+from bvc.store.space import free_reserve
 from bvc.store.store import Store
 from bvc.store.transaction import CommitDraft, remove_abandoned
 from tests.store.build import AUTHOR, MAIN, START, add_commit, array, git, snapshot, write_tree
@@ -102,7 +103,8 @@ def test_a_moved_branch_refuses_or_reparents(store: Store) -> None:
         between = add_commit(store, "m1")
         with pytest.raises(ConcurrentUpdate):
             transaction.commit(draft(tree, (first,)), ref=MAIN, expected=first, reparent=False)
-        late = transaction.commit(draft(tree, (first,)), ref=MAIN, expected=first, reparent=True)
+        made = draft(tree, (first,), snapshot=snapshot("late"))
+        late = transaction.commit(made, ref=MAIN, expected=first, reparent=True)
     assert store.refs.get(MAIN) == late
     assert store.history.info(late).parents == (between,)
     assert [i.id for i in store.history.walk([late])] == [late, between, first]
@@ -144,6 +146,7 @@ def test_a_detached_head_moves(store: Store) -> None:
 HOSTILE = st.text(st.characters(exclude_categories=[]), max_size=40)
 
 
+@settings(max_examples=20)
 @given(HOSTILE, HOSTILE, st.integers(-10, 2**34), st.integers(-(10**6), 10**6))
 def test_git_accepts_commits_of_any_text(
     tmp_path_factory: pytest.TempPathFactory, message: str, author: str, date: int, zone: int
@@ -241,8 +244,6 @@ def test_a_living_transaction_is_left_alone(store: Store) -> None:
 
 
 def test_the_reserve_is_kept_and_given_up(store: Store) -> None:
-    from bvc.store.space import free_reserve
-
     add_commit(store)
     assert store.layout.reserve.stat().st_blocks * 512 >= 1 << 20
     assert free_reserve(store.layout)
