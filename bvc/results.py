@@ -120,7 +120,8 @@ class LayerDistance:
 @dataclass(frozen=True)
 class DiffResult:
     """`bvc.diff/1`. `comparable` is True, or the sentences that say what could not be compared and why; `null` maps
-    the null that was available to its band per channel; `only_a` and `only_b` are probe ids without a partner."""
+    the null that was available to its band per channel; `only_a` and `only_b` are probe ids without a partner; `logprob_unit` is
+    "nats per character" where the tokenizers differ."""
 
     a: CommitInfo
     b: CommitInfo
@@ -134,6 +135,7 @@ class DiffResult:
     layers: tuple[LayerDistance, ...] = ()
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
+    logprob_unit: str = "nats per token"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,9 @@ def _write(
             expected=target.tip,
             reparent=not target.explicit,
         )
-    repository.store.index.remember_capture_sources((key, new) for key in captures.keys)
+    with suppress(OSError):  # the commit stands; without the note it only costs time
+        for key in captures.keys:
+            repository.store.index.add_capture_source(key, new)
     return new, _keep_former_tip(repository, options, target, new)
 
 

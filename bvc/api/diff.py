@@ -58,6 +58,11 @@ class _Records:
     outputs: dict[str, Outputs] = field(default_factory=dict)
     references: dict[str, Reference | None] = field(default_factory=dict)
 
+    def missing(self, view: SnapshotView) -> set[str]:
+        """The blobs of `view` that are still to be read."""
+        blobs = {*view.output_blobs.values(), *view.reference_blobs.values()}
+        return blobs - self.outputs.keys() - self.references.keys()
+
     def of(self, view: SnapshotView, probe: str) -> ProbeSide:
         """What `view` holds of a probe."""
         output, reference = view.output_blobs[probe], view.reference_blobs.get(probe)
@@ -78,6 +83,7 @@ def _side(view: SnapshotView, known: _Records, *, arrays: bool) -> Side:
         )
     table = view.signatures.bucket_table() if arrays else None
     noise = _noise(view, arrays=arrays)
+    view.store.objects.expect(known.missing(view))
     probes = {probe: known.of(view, probe) for probe in view.output_blobs}
     return Side(snapshot.recipe, snapshot.capability, snapshot.model.tokenizer, probes, table, noise)
 
@@ -111,6 +117,7 @@ def _result(left: SnapshotView, right: SnapshotView, comparison: Comparison) -> 
         layers=comparison.layers,
         only_a=comparison.only_a,
         only_b=comparison.only_b,
+        logprob_unit=comparison.logprob_unit,
     )
 
 

@@ -101,17 +101,24 @@ def _failed(error: BaseException, session: Session | None) -> int:
 
 def _explain(error: BaseException, session: Session | None) -> tuple[ExitCode, str, str | None]:
     """Exit code, sentence and hint for a failure."""
+    if isinstance(error, click.Abort) or _interrupted(error):
+        return ExitCode.INTERRUPTED, "interrupted", None if session is None else session.interrupt_hint
     if isinstance(error, BvcError):
         return error.code, error.message, error.hint
     if isinstance(error, click.ClickException):
         return _usage(error)
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        return ExitCode.INTERRUPTED, "interrupted", None if session is None else session.interrupt_hint
     if isinstance(error, OSError):
         return ExitCode.ERROR, _system_error(error), _system_hint(error)
     if isinstance(error, MemoryError):
         return ExitCode.ERROR, "out of memory", "a smaller --batch-size needs less"
     return ExitCode.BUG, f"this is a bug in bvc: {type(error).__name__}: {error}", _bug_hint()
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: Python wraps it while a class is being made, libraries while they load."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _bug_hint() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -54,13 +55,18 @@ def _fold(rows: Floats) -> Floats:
     width = rows.shape[1]
     if width <= _SKETCH:
         return rows
-    signs = np.random.default_rng(width).choice(np.array([-1, 1], np.float32), width)
-    signed = rows * signs
+    signed = rows * _signs(width)
     out: Floats = signed[:, :_SKETCH].copy()
     for start in range(_SKETCH, width, _SKETCH):
         part = signed[:, start : start + _SKETCH]
         out[:, : part.shape[1]] += part
     return out
+
+
+@lru_cache(maxsize=8)
+def _signs(width: int) -> Floats:
+    """[width] of -1 and 1, always the same."""
+    return np.random.default_rng(width).choice(np.array([-1, 1], np.float32), width)
 
 
 @dataclass

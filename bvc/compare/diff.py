@@ -54,6 +54,7 @@ class Comparison:
     layers: tuple[LayerDistance, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    logprob_unit: str
 
 
 def compare(a: Side, b: Side, blocks: Iterable[PairedBlock], *, channels: Sequence[str] = ()) -> Comparison:
@@ -82,6 +83,7 @@ def compare(a: Side, b: Side, blocks: Iterable[PairedBlock], *, channels: Sequen
         layers=_layers(distances, bands(n.sites for n in noise)),
         only_a=tuple(p for p in a.probes if p not in b.probes),
         only_b=tuple(p for p in b.probes if p not in a.probes),
+        logprob_unit="nats per character" if terms.table is None else "nats per token",
     )
 
 

@@ -34,16 +34,24 @@ def shared_phrases(texts: Mapping[str, tuple[str, str]]) -> dict[str, float]:
     return out
 
 
-def _rises(old: Counter[Gram], new: Counter[Gram]) -> dict[Gram, tuple[int, int]]:
-    """Counts (before, after) of what several probes have after, and more than before."""
-    return {gram: (old[gram], count) for gram, count in new.items() if count > 1 and count >= old[gram]}
+Rises = Mapping[Gram, tuple[float, float]]
+"""What a word or pair in a text after counts, where the text before lacks it and where it has it."""
 
 
-def _gain(before: Grams, after: Grams, risen: Mapping[Gram, tuple[int, int]]) -> float:
-    total = 0.0
-    for gram in after & risen.keys():
-        old, new = risen[gram]
-        total += max(0.0, log((new - 0.5) / (old - (gram in before) + 0.5)))
+def _rises(old: Counter[Gram], new: Counter[Gram]) -> Rises:
+    """Of all that several probes have after, and at least as many as before."""
+    return {
+        gram: (
+            max(0.0, log((count - 0.5) / (old[gram] + 0.5))),
+            log((count - 0.5) / (old[gram] - 0.5)) if old[gram] else 0.0,
+        )
+        for gram, count in new.items()
+        if count > 1 and count >= old[gram]
+    }
+
+
+def _gain(before: Grams, after: Grams, risen: Rises) -> float:
+    total = sum(risen[gram][gram in before] for gram in after if gram in risen)
     return total / max(len(after), 1)
 
 

@@ -19,7 +19,7 @@ STANDS_OUT = 0.05
 """False discovery rate at which a probe is said to stand out of the whole model's drift."""
 _DIFF_LINES = 4
 _LABEL = 24
-_UNITS = (("logprob", "nats per token"), ("text", "of the words"), ("activation", "of the activations' length"))
+_UNITS = (("logprob", ""), ("text", "of the words"), ("activation", "of the activations' length"))
 _STYLES = {Verdict.CHANGED: "bold red", Verdict.UNDECIDED: "yellow", Verdict.SAME: "green"}
 _SENTENCES = {
     Verdict.CHANGED: "The model changed.",
@@ -116,7 +116,7 @@ def _answer(result: DiffResult, screen: Screen) -> Iterator[str]:
 def _drift(result: DiffResult) -> str:
     """The drift in the unit of the channel that it was measured in."""
     compared = {name for probe in result.probes for name in probe.channels}
-    unit = next((unit for name, unit in _UNITS if name in compared), "")
+    unit = next((unit or result.logprob_unit for name, unit in _UNITS if name in compared), "")
     drift = result.overall.drift
     return f"{number(100 * drift)} % {unit}" if unit.startswith("of ") else f"{number(drift)} {unit}".rstrip()
 

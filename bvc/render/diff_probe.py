@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from bvc.errors import AmbiguousId, UnknownRevision
 from bvc.ids import looks_like_id, short
@@ -20,7 +20,6 @@ _TWO_COLUMNS = 100
 """Narrower screens show one column."""
 _EXPLAINED = {
     "text": "share of words edited",
-    "logprob": "nats per token",
     "activation": "of the length",
     "feature": "dictionary latents",
 }
@@ -59,7 +58,7 @@ def render_probe_diff(result: DiffResult, diff: ProbeDiff, screen: Screen) -> It
     yield ""
     yield from _answers(result, diff, screen)
     yield ""
-    yield from _distances(diff, screen)
+    yield from _distances(diff, {**_EXPLAINED, "logprob": result.logprob_unit}, screen)
 
 
 def _beyond(diff: ProbeDiff) -> str:
@@ -83,13 +82,13 @@ def _answers(result: DiffResult, diff: ProbeDiff, screen: Screen) -> Iterator[st
         yield from ("  " + paint(line, screen).rstrip() for line in flow(spans, screen.width - 2))
 
 
-def _distances(diff: ProbeDiff, screen: Screen) -> Iterator[str]:
+def _distances(diff: ProbeDiff, units: Mapping[str, str], screen: Screen) -> Iterator[str]:
     rows = [["channel", "distance", "95 % interval", "N0 band", ""]]
     for name in channel_names(diff.channels):
         channel = diff.channels[name]
         low, high = (number(end) for end in channel.ci)
         band = "none" if channel.band is None else number(channel.band)
-        rows.append([clean(name), number(channel.distance), f"{low} to {high}", band, _EXPLAINED.get(name, "")])
+        rows.append([clean(name), number(channel.distance), f"{low} to {high}", band, units.get(name, "")])
     lines = columns(rows, screen, right=(1, 2, 3))
     yield screen.paint("dim", lines[0])
     yield from lines[1:]

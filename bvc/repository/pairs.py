@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bvc.evidence import Evidence
 from bvc.repository.manifest import BLOCK, blocks
 from bvc.repository.snapshot_view import Signatures
 from bvc.repository.tiles import concatenate, rows
 
 _CACHED_BLOCKS = 8
+_LARGE_BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class RowReader:
 
 def paired_blocks(a: Signatures, b: Signatures, ids: Sequence[str]) -> Iterator[PairedBlock]:
     """All of `ids`, which both grids hold, block by block in the order of `b`."""
+    # The C library gives arrays of a tile's size back to the system each time, which costs more than many a sum over
+    # them, until it has seen a larger one (this one, which is never touched) come and go.
+    np.empty(_LARGE_BLOCK, np.uint8)
     wanted = set(ids)
     left, right = RowReader(a), RowReader(b)
     for index, block in enumerate(blocks(b.order, BLOCK)):

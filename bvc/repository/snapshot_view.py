@@ -63,7 +63,9 @@ class SnapshotView:
 
     def probe_files(self, path: str) -> dict[str, str]:
         """`{probe id: blob id}` of all files in the shards at `path`. Raises DamagedObject for one of another name."""
-        files = (item for shard in self.below(path).values() for item in self._listing(shard).items())
+        shards = self.below(path).values()
+        self.store.objects.expect(shards)
+        files = (item for shard in shards for item in self._listing(shard).items())
         found = {name.removesuffix(".json"): oid for name, oid in files}
         for probe in found:
             if not is_digest(probe):

@@ -74,7 +74,8 @@ class Environment:
     """Keys to checked values; `get` is None for what is not there, or no longer right."""
 
     def __init__(self, layout: Layout, timeout: float = TIMEOUT) -> None:
-        self._folder = layout.index
+        # One name for one folder, however it was reached: LMDB must not open it twice.
+        self._folder = layout.index.resolve()
         self._tmp = layout.tmp
         self._lock_path = layout.index_lock
         self._timeout = timeout
@@ -207,7 +208,7 @@ class Environment:
         try:
             return self._open_checked()
         except (lmdb.Error, OSError) as error:
-            if number := _disk_error(error):
+            if number := _not_its_fault(error):
                 return _Opened(None, -1, number)
         with nullcontext() if locked else self.exclusive():
             self._discard(None)
@@ -290,6 +291,13 @@ def _set_version(environment: Any) -> None:
     key = _TABLE_OF_VERSION
     with environment.begin(write=True) as transaction:
         transaction.put(key, _wrapped(key, _VERSION))
+
+
+def _not_its_fault(error: Exception) -> int:
+    """The error number when opening failed for a reason other than damage: then the environment stays as it is."""
+    if type(error) is lmdb.Error and "already open" in str(error):
+        return errno.EBUSY
+    return _disk_error(error)
 
 
 def _disk_error(error: Exception) -> int:

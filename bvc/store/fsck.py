@@ -27,6 +27,7 @@ from bvc.store.check_index import (
 )
 from bvc.store.check_refs import check_small_files
 from bvc.store.environment import Row
+from bvc.store.files import disk_errors
 from bvc.store.findings import CORRUPT, MISSING, Findings
 from bvc.store.gitobjects import ROOT_TRAILER, GitCommit, parse_commit, trailers_of
 from bvc.store.history import SNAPSHOT_FILE, capture_keys, summary_row
@@ -56,6 +57,12 @@ class _Reached:
 def fsck(store: Store, progress: Callable[[Progress], None] | None = None) -> FsckResult:
     """Checks the whole store and changes nothing. `ok` is False when anything stored is damaged or missing."""
     findings = Findings(progress)
+    with disk_errors("check the store"):
+        _check_all(store, findings)
+    return findings.result()
+
+
+def _check_all(store: Store, findings: Findings) -> None:
     index_is_safe = check_index_file(store.layout, store.index, findings)
     entries = index_entries(store.index, findings) if index_is_safe else {}
     named = check_small_files(store.layout, store.refs, findings)
@@ -68,7 +75,6 @@ def fsck(store: Store, progress: Callable[[Progress], None] | None = None) -> Fs
             _check_index(entries, reached, arrays, git, findings)
     finally:
         git.reader.close()
-    return findings.result()
 
 
 def _reach(named: dict[str, str], git: GitFiles, findings: Findings) -> _Reached:
@@ -114,6 +120,8 @@ def _check_commits(reached: _Reached, arrays: Arrays, git: GitFiles, findings: F
                 _collect_chunks(manifest, git, reached, findings)
         except DamagedObject as error:
             findings.add(CORRUPT, oid, f"its snapshot cannot be checked: {error.message}")
+        except RecursionError:
+            findings.add(CORRUPT, oid, "its folders are nested too deeply")
     for sha, manifest in sorted(reached.chunks.items()):
         if sha not in arrays.sound:
             findings.add(MISSING, sha, f"manifest {manifest} names this chunk, and no sound copy of it exists")

@@ -140,7 +140,10 @@ class GitPackReader:
 
     def names(self) -> frozenset[str]:
         """Names (hex) of all packs that have both their files."""
-        changed = self._folder.stat().st_mtime_ns
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return frozenset()
         # Times of change come in ticks: a folder that changed just now may change again within the same one.
         if self._listing[0] != changed or time.time_ns() - changed < _TICK:
             files = {path.name for path in self._folder.iterdir()}

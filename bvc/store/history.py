@@ -92,10 +92,13 @@ class History:
             rows += self.rows(oid, commit, snapshot)
             captures += [(key, oid) for key in capture_keys(snapshot)]
             if len(rows) >= _BATCH:
-                self._index.environment.remember(rows)
-                rows = []
-        self._index.environment.remember(rows)
-        self._index.remember_capture_sources(captures)
+                self._remember(rows, captures)
+                rows, captures = [], []
+        self._remember(rows, captures)
+
+    def _remember(self, rows: list[Row], captures: list[tuple[bytes, str]]) -> None:
+        """In one transaction, since a commit that is known is not looked at again."""
+        self._index.environment.remember([*rows, *self._index.capture_rows(captures)])
 
     def _has(self, oid: str) -> bool:
         node = self._index.node(oid)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import xxhash
@@ -56,6 +56,8 @@ class Index:
 
     def __init__(self, layout: Layout, timeout: float) -> None:
         self.environment = Environment(layout, timeout)
+        self.catch_up: Callable[[], None] = _nothing
+        """Called before the capture cache is asked: an index that was lost, or is old, learns the commits first."""
 
     def close(self) -> None:
         """Lets go of the environment."""
@@ -86,6 +88,13 @@ class Index:
             return None
         pack, offset = _OBJECT.unpack(value)
         return pack.hex(), offset
+
+    def object_places(self, oids: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """`object_place` of many objects; those that are not known are left out."""
+        wanted = list(oids)
+        found = self.environment.get_many(OBJECTS + bytes.fromhex(oid) for oid in wanted)
+        places = {oid: _OBJECT.unpack(value) for oid, value in zip(wanted, found, strict=True) if value is not None}
+        return {oid: (pack.hex(), offset) for oid, (pack, offset) in places.items()}
 
     def objects_with_prefix(self, prefix: str) -> list[str]:
         """Known object ids that begin with the hex digits `prefix`."""
@@ -120,17 +129,15 @@ class Index:
 
     def capture_sources(self, key: bytes) -> list[str]:
         """Commits that hold captures of a model under a recipe (`capture_key`), in the order in which they came."""
+        self.catch_up()
         value = self.environment.get(CAPTURES + key) or b""
         return [value[i : i + _OID].hex() for i in range(0, len(value), _OID)]
 
     def add_capture_source(self, key: bytes, commit: str) -> None:
         """Notes that `commit` holds captures under `key`; again changes nothing. Raises OSError on a full disk."""
-        if commit not in self.capture_sources(key):
+        before = self.environment.get(CAPTURES + key) or b""
+        if _appended(before, bytes.fromhex(commit)) != before:
             self.environment.update(CAPTURES + key, lambda value: _appended(value or b"", bytes.fromhex(commit)))
-
-    def remember_capture_sources(self, sources: Iterable[tuple[bytes, str]]) -> None:
-        """`add_capture_source` for what was found in history, where the index can be written."""
-        self.environment.remember(self.capture_rows(sources))
 
     def capture_rows(self, sources: Iterable[tuple[bytes, str]]) -> list[Row]:
         """The rows that hold what is known and `sources` (key, commit) besides."""
@@ -195,6 +202,10 @@ def merkle_rows(digests: Iterable[tuple[str, str]]) -> Iterator[Row]:
     """Merkle digests by Git object id."""
     for oid, digest in digests:
         yield MERKLE + bytes.fromhex(oid), bytes.fromhex(digest)
+
+
+def _nothing() -> None:
+    """An index that stands alone has nothing to catch up with."""
 
 
 def _node(value: bytes) -> Node:

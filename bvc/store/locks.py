@@ -47,7 +47,7 @@ class FileLock:
 
     def acquire(self) -> None:
         """Takes the lock. Raises Locked, naming the holder, when it stays taken."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = _open(self._path)
         waiting = Waiting(self._timeout)
         try:
             while not _try_lock(descriptor, self._kind):
@@ -90,6 +90,16 @@ def try_folder(folder: Path) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _open(path: Path) -> int:
+    """The lock file, made where there is none. A disk that cannot be written has readers that lock, as fsck does."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 def _try_lock(descriptor: int, kind: int) -> bool:

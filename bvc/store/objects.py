@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bvc.errors import DamagedObject
@@ -31,6 +32,7 @@ class Objects:
     def __init__(self, layout: Layout, index: Index) -> None:
         self._folder = layout.root / "objects"
         self._index = index
+        self._places: dict[str, tuple[str, int]] = {}
         self.packs = GitPackReader(layout.git_packs)
 
     def read(self, oid: str) -> tuple[str, bytes]:
@@ -49,6 +51,10 @@ class Objects:
     def tree(self, oid: str) -> tuple[TreeEntry, ...]:
         """The entries of a tree in Git's order. Raises DamagedObject."""
         return parse_tree(oid, self._of_kind(oid, "tree"))
+
+    def expect(self, oids: Iterable[str]) -> None:
+        """Looks up at once where objects lie that are going to be read one by one."""
+        self._places |= self._index.object_places(oids)
 
     def exists(self, oid: str) -> bool:
         """Whether the object can be read."""
@@ -116,7 +122,7 @@ class Objects:
     def _quick(self, oid: str) -> tuple[str, bytes] | None:
         if not is_object_id(oid):
             raise DamagedObject(f"{oid!r} is not an object id", hint="run `bvc fsck`")
-        place = self._index.object_place(oid)
+        place = self._places.pop(oid, None) or self._index.object_place(oid)
         found = None if place is None else self.packs.read_at(*place, oid)
         return found or self.read_loose(oid)
 

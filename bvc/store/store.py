@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bvc.errors import NoRepository
+from bvc.errors import DamagedObject, NoRepository
 from bvc.store.files import disk_errors
 from bvc.store.history import History
 from bvc.store.index import Index
@@ -35,6 +36,7 @@ class Store:
         self.objects = Objects(self.layout, self.index)
         self.history = History(self.objects, self.index)
         self.refs = Refs(self.layout, self.objects, timeout)
+        self.index.catch_up = self._learn_tips
 
     @classmethod
     def create(cls, root: Path) -> Store:
@@ -63,6 +65,14 @@ class Store:
         from bvc.store.chunks import Chunks
 
         return Chunks(self.layout, self.index)
+
+    def _learn_tips(self) -> None:
+        """Has the index learn every commit that a ref reaches; a commit that it knows, it knows with all ancestors."""
+        for name in ("HEAD", *self.refs.all()):
+            with suppress(DamagedObject):
+                tip = self.refs.head().commit if name == "HEAD" else self.refs.peel(name)
+                if tip is not None:
+                    self.history.node(tip)
 
     def begin(self) -> Transaction:
         """A transaction, to be used with `with`."""

@@ -64,12 +64,15 @@ _PLACES = ("prompt", "reference")
 
 @dataclass
 class SmallEngine:
-    """Answers follow from the probe, for the probes named in `moved` from the weights too."""
+    """Answers follow from the probe, for the probes named in the script's `moved` from the weights too."""
 
     identity: ModelIdentity
     recipe: Recipe
     script: Script
-    capability: Capability = Capability.ACTIVATIONS
+
+    @property
+    def capability(self) -> Capability:
+        return self.script.capability
 
     def plan(self, requests: Sequence[ProbeRequest], recipe: Recipe) -> list[Batch]:
         rows = recipe.batch_rows
@@ -90,6 +93,8 @@ class SmallEngine:
         draws = tuple(Generation(f"{greedy} {recipe.seed}/{k}", "stop", 3) for k in range(recipe.draws))
         reference = given_reference(request) or own_reference(greedy, finished=True)
         numbers = evidence(f"{greedy} {reference.text}", 1 + len(reference.text) % 5, recipe.batch_rows)
+        if self.capability is Capability.LOGPROBS:
+            numbers = Evidence(numbers.logprob)
         return ProbeCapture(probe.id, Outputs(Generation(greedy, "stop", 3), draws), reference, numbers)
 
     def bucket_table(self) -> npt.NDArray[np.uint8]:
@@ -109,6 +114,7 @@ class Script:
     rows_that_fit: int = 1000
     stop_after: int = 1_000_000
     moved: frozenset[str] = frozenset()
+    capability: Capability = Capability.ACTIVATIONS
     opened: int = 0
     closed: int = 0
     batches: list[Batch] = field(default_factory=list)

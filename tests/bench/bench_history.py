@@ -29,7 +29,7 @@ def commands(folder: str) -> dict[str, list[str]]:
 def bars(costs: dict[str, Cost]) -> str:
     """Every command beside its bar."""
     click = costs["import click"]
-    rows = [_row("`python -c \"import click\"`", click, click, "", "")]
+    rows = [_row('`python -c "import click"`', click, click, "", "")]
     ratio = costs["log -n 20"].cpu / click.cpu
     rows.append(_row("`bvc log -n 20`", costs["log -n 20"], click, "1.8 × `import click`", verdict(ratio, 1.8)))
     for name, bar in (("log", 0.5), ("diff --stat", 0.3), ("show", 0.15)):

@@ -54,7 +54,9 @@ def repository(shape: Shape) -> Built:
     place = CACHE / f"{shape.name}-{_version()}"
     if not (place / "built.json").exists():
         arguments = [str(shape.commits), str(shape.probes), str(shape.positions), str(shape.share)]
-        subprocess.run([sys.executable, "-m", "tests.bench.repositories", *arguments], check=True, cwd=HERE.parent.parent)
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.repositories", *arguments], check=True, cwd=HERE.parent.parent
+        )
     return Built(place, **json.loads((place / "built.json").read_text(encoding="utf-8")))
 
 

@@ -20,7 +20,8 @@ from bvc.store.transaction import CommitDraft
 
 VOCABULARY, WIDTH, LAYERS = 49152, 576, (8, 15, 22, 30)
 START = 1_700_000_000
-WORDS = np.array("the model answers with a short clear sentence about this topic and then stops here today".split())
+TEXT = "the model answers with a short clear sentence about this topic and then stops here today"
+WORDS = np.array(TEXT.split(" "))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bvc.errors import AmbiguousId, UnknownRevision, UsageError
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import find_probe, parse_range, resolve, resolve_object
+from bvc.store.gitpacks import object_id
 from tests.api.doubles import Project
 from tests.store.build import AUTHOR, add_commit, git
 
@@ -55,10 +56,9 @@ def of_bvc(repository: Repository, revision: str) -> str | None:
         return None
 
 
-BASES = st.sampled_from(
-    ["HEAD", "@", "main", "side", "v1", "v2", "light", "deca", "group/inner", "heads/main", "tags/v1", "inner"]
-    + ["refs/heads/side", "refs/tags/v2", "nothing", "", "ID0", "ID1", "ID2", "TREE", "main.lock", "a b", "é"]
-)
+PLAIN = ("HEAD", "@", "main", "side", "v1", "v2", "light", "deca", "group/inner", "refs/heads/side", "refs/tags/v2")
+PARTS = ("heads/main", "tags/v1", "inner", "nothing", "", "ID0", "ID1", "ID2", "TREE", "main.lock", "a b", "é")
+BASES = st.sampled_from(PLAIN + PARTS)
 LOGS = st.sampled_from(["", "", "", "@{0}", "@{1}", "@{2}", "@{3}", "@{9}"])
 STEPS = st.lists(
     st.sampled_from(["~", "~0", "~1", "~2", "~03", "^", "^0", "^1", "^2", "^3", "^{}", "^{commit}", "^{tree}", "~-1"]),
@@ -82,7 +82,9 @@ def test_at_braces_alone_mean_the_branch_not_head(lineage: Repository) -> None:
     with Repository.open(lineage.root) as repository:
         repository.store.refs.set_head_branch("side")
         try:
-            assert of_bvc(repository, "@{0}") == of_git(repository, "@{0}") == repository.store.refs.get("refs/heads/side")
+            assert (
+                of_bvc(repository, "@{0}") == of_git(repository, "@{0}") == repository.store.refs.get("refs/heads/side")
+            )
             assert resolve(repository, "HEAD@{1}") == resolve(repository, "main")
             repository.store.refs.detach_head(resolve(repository, "light"))
             assert of_bvc(repository, "@{1}") == of_git(repository, "@{1}")
@@ -94,7 +96,9 @@ def test_at_braces_alone_mean_the_branch_not_head(lineage: Repository) -> None:
 def test_every_unambiguous_beginning_names_its_commit(lineage: Repository, digits: int, upper: bool) -> None:
     for info in lineage.store.history.walk([resolve(lineage, "main")]):
         short = info.id[:digits].upper() if upper else info.id[:digits]
-        found = [oid for oid in lineage.store.objects.with_prefix(short) if lineage.store.objects.read(oid)[0] == "commit"]
+        found = [
+            oid for oid in lineage.store.objects.with_prefix(short) if lineage.store.objects.read(oid)[0] == "commit"
+        ]
         if len(found) == 1:
             assert resolve(lineage, short) == info.id
 
@@ -113,25 +117,34 @@ def test_a_branch_wins_over_an_id_and_a_tag_over_a_branch(lineage: Repository) -
         refs.delete("refs/tags/side", tip)
 
 
+def alike(tree: str) -> tuple[bytes, bytes]:
+    """Two commits of Git's form whose ids begin with the same four digits."""
+    seen: dict[str, bytes] = {}
+    for date in range(100_000):
+        raw = f"tree {tree}\nauthor G <g@h> {date} +0000\ncommitter G <g@h> {date} +0000\n\nx\n".encode()
+        other = seen.setdefault(object_id("commit", raw)[:4], raw)
+        if other is not raw:
+            return other, raw
+    raise AssertionError("SHA-1 has become very even")
+
+
 def test_an_ambiguous_beginning_is_told_with_its_candidates(tmp_path: Path) -> None:
     project = Project(tmp_path / "p")
-    store = project.repo.repository.store
-    made: dict[str, str] = {}
-    clash = None
-    for date in range(2000):  # ids are hashes: among a few hundred, two begin alike
-        commit = add_commit(store, "x", date=date, ref="refs/heads/x", parents=[])
-        clash = made.get(commit[:4])
-        if clash is not None:
-            break
-        made[commit[:4]] = commit
-        store.refs.delete("refs/heads/x", commit)
-    assert clash is not None
-    with pytest.raises(AmbiguousId, match="fits 2 commits") as caught:
-        resolve(project.repo.repository, clash[:4])
-    assert clash[:12] in caught.value.message and commit[:12] in caught.value.message
-    with pytest.raises(AmbiguousId):
-        resolve_object(project.repo.repository, clash[:4])
+    root = project.repo.repository.store.root
+    tree = git(root, "mktree", "--missing").strip()
+    ids = [write_commit(root, raw) for raw in alike(tree)]
+    assert ids[0][:4] == ids[1][:4]
+    for look in (resolve, resolve_object):
+        with pytest.raises(AmbiguousId, match="fits 2") as caught:
+            look(project.repo.repository, ids[0][:4])
+        assert all(oid[:12] in caught.value.message for oid in ids)
+    assert resolve(project.repo.repository, ids[1][:12]) == ids[1]
     project.repo.close()
+
+
+def write_commit(root: Path, raw: bytes) -> str:
+    command = ["git", "-C", str(root), "hash-object", "-w", "-t", "commit", "--stdin"]
+    return subprocess.run(command, input=raw, capture_output=True, check=True).stdout.decode().strip()
 
 
 @pytest.mark.parametrize("text", ["main..side", "main...side", "..side", "main..", "HEAD~1..v1", "light..@"])
@@ -158,7 +171,16 @@ def test_what_is_no_range(lineage: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["HEAD:", "v1:", "HEAD:snapshot.json", "HEAD:outputs", "HEAD:outputs/a", "HEAD~1^{tree}:outputs/a", "side:outputs/"]
+    "text",
+    [
+        "HEAD:",
+        "v1:",
+        "HEAD:snapshot.json",
+        "HEAD:outputs",
+        "HEAD:outputs/a",
+        "HEAD~1^{tree}:outputs/a",
+        "side:outputs/",
+    ],
 )
 def test_paths_agree_with_git(lineage: Repository, text: str) -> None:
     assert resolve_object(lineage, text) == of_git(lineage, text)
@@ -166,8 +188,24 @@ def test_paths_agree_with_git(lineage: Repository, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "~1", "^", "x" * 300, "a\0b", "../../etc/passwd", "refs/../HEAD", "HEAD~99999999999999999999", "main@{n}"]
-    + ["HEAD:nothing", "HEAD:snapshot.json/x", "nothing:outputs", "a..b", "HEAD^{nothing}", "0" * 40, "ffff"],
+    [
+        "",
+        "~1",
+        "^",
+        "x" * 300,
+        "a\x00b",
+        "../../etc/passwd",
+        "refs/../HEAD",
+        "HEAD~99999999999999999999",
+        "main@{n}",
+        "HEAD:nothing",
+        "HEAD:snapshot.json/x",
+        "nothing:outputs",
+        "a..b",
+        "HEAD^{nothing}",
+        "0" * 40,
+        "ffff",
+    ],
 )
 def test_unknown_names_are_told_in_one_sentence(lineage: Repository, text: str) -> None:
     with pytest.raises(UnknownRevision) as caught:

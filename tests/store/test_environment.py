@@ -85,6 +85,25 @@ def test_stores_in_one_process_share_one_environment(environment: Environment, l
     assert environment.get(b"y") == b"1"
 
 
+def test_one_environment_under_two_names(environment: Environment, layout: Layout, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(layout.root)
+    other = Environment(Layout(tmp_path / "link"))
+    other.put([(b"y", b"1")])
+    assert environment.get(b"y") == b"1"
+    assert other.get(b"x001") == ROWS[1][1]
+    other.close()
+
+
+def test_an_environment_opened_by_someone_else_is_left_as_it_is(environment: Environment, layout: Layout) -> None:
+    environment.close()
+    with raw(layout):
+        assert environment.get(b"x001") is None
+        with pytest.raises(OSError, match="busy"):
+            environment.put([(b"y", b"1")])
+        environment.close()
+    assert environment.get(b"x001") == ROWS[1][1]
+
+
 def test_lmdb_refuses_a_second_opening(environment: Environment, layout: Layout) -> None:
     assert environment.get(b"x000") is not None
     with pytest.raises(lmdb.Error, match="already open"):
