@@ -24,6 +24,7 @@ from bvc.store.index import (
     pack_rows,
 )
 from bvc.store.layout import Layout
+from bvc.store.seal import page_faults
 
 _OID = 20
 _LISTED = 20
@@ -33,16 +34,8 @@ _LISTED = 20
 def check_index_file(layout: Layout, index: Index, findings: Findings) -> bool:
     """Whether LMDB can open the index safely. False, with a problem noted, when pages are damaged; an index that does
     not exist yet, or was only just begun, is fine."""
-    import lmdb.verify
-
-    path = layout.index / "data.mdb"
-    if not path.exists() or path.stat().st_size == 0:
-        return True
     with index.environment.exclusive():
-        try:
-            faults: list[str] = lmdb.verify.verify(str(path))  # type: ignore[no-untyped-call]
-        except (lmdb.verify.VerifyError, OSError) as error:
-            faults = [str(error)]
+        faults = page_faults(layout.index)
     for fault in faults[:_LISTED]:
         findings.add(CORRUPT, "bvc/index", f"{fault} (`bvc reindex` rebuilds it)")
     return not faults

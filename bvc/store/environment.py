@@ -22,9 +22,11 @@ from typing import Any, TypeVar
 import lmdb
 import xxhash
 
+from bvc.errors import Locked
 from bvc.store.files import unfinished
 from bvc.store.layout import Layout
 from bvc.store.locks import TIMEOUT, FileLock
+from bvc.store.seal import is_sealed, page_faults, seal
 
 MAP_SIZE = 1 << 36
 """Bytes of address space; the file grows as it is filled."""
@@ -172,6 +174,7 @@ class Environment:
                             raise OSError(shared.cannot_write, os.strerror(shared.cannot_write))
                         with shared.environment.begin(write=True, buffers=True) as transaction:
                             work(transaction)
+                        seal(self._folder)
                     return
                 except lmdb.Error as error:
                     self._after_failure(shared, error, last=attempt == 1)
@@ -205,6 +208,26 @@ class Environment:
     def _open(self, locked: bool) -> _Opened:
         if not os.access(self._folder.parent, os.W_OK):
             return self._open_read_only()
+        if locked or is_sealed(self._folder):
+            return self._open_sound(locked)
+        try:
+            with FileLock(self._lock_path, "the index", timeout=0.0):
+                if not is_sealed(self._folder):
+                    self._look_closer()
+                return self._open_sound(locked=True)
+        except Locked:
+            # Another process is writing, and has looked itself.
+            return self._open_sound(locked)
+        except OSError as error:
+            return _Opened(None, -1, error.errno or errno.EIO)
+
+    def _look_closer(self) -> None:
+        if page_faults(self._folder):
+            self._discard(None)
+        else:
+            seal(self._folder)
+
+    def _open_sound(self, locked: bool) -> _Opened:
         try:
             return self._open_checked()
         except (lmdb.Error, OSError) as error:
@@ -212,7 +235,7 @@ class Environment:
                 return _Opened(None, -1, number)
         with nullcontext() if locked else self.exclusive():
             self._discard(None)
-        return self._open_checked()
+            return self._open_checked()
 
     def _open_checked(self) -> _Opened:
         """Opens and checks length and version. Raises lmdb.Error for what cannot be used."""
@@ -223,6 +246,7 @@ class Environment:
             _check_length(environment, self._folder)
             if not _has_version(environment):
                 _set_version(environment)
+                seal(self._folder)
         except BaseException:
             environment.close()
             raise
@@ -231,6 +255,8 @@ class Environment:
     def _open_read_only(self) -> _Opened:
         options: dict[str, Any] = {"readonly": True, "lock": False, "create": False}
         environment: Any = None
+        if not is_sealed(self._folder) and page_faults(self._folder):
+            return _Opened(None, -1, errno.EROFS)
         try:
             environment = lmdb.open(str(self._folder), map_size=MAP_SIZE, max_dbs=MAX_DATABASES, **options)
             _check_length(environment, self._folder)

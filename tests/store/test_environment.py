@@ -15,6 +15,7 @@ import pytest
 
 from bvc.store.environment import MAP_SIZE, Environment
 from bvc.store.layout import Layout
+from bvc.store.seal import is_sealed
 
 ROWS = [(b"x%03d" % n, b"value %d" % n * 20) for n in range(200)]
 
@@ -212,3 +213,40 @@ def test_entries_tell_damaged_ones(environment: Environment, layout: Layout) -> 
     made = Environment(layout)
     assert [key for key, value in made.entries() if value is None] == [b"x005"]
     made.close()
+
+
+def test_a_file_that_lmdb_could_die_of_is_replaced_before_it_is_opened(
+    layout: Layout, environment: Environment
+) -> None:
+    """Node sizes in a leaf page, made enormous: LMDB would read far beyond the file."""
+    environment.close()
+    path = layout.index / "data.mdb"
+    data = bytearray(path.read_bytes())
+    for page in range(2 * 4096, len(data), 4096):
+        for pointer in range(page + 16, page + 16 + 20, 2):
+            node = page + int.from_bytes(data[pointer : pointer + 2], "little")
+            if page < node < page + 4088:
+                data[node + 3] |= 0x40
+    path.write_bytes(data)
+    assert answers(layout) == [None] * len(ROWS)
+    made = Environment(layout)
+    made.put(ROWS)
+    made.close()
+    assert answers(layout) == [value for _, value in ROWS]
+
+
+def test_a_missing_checksum_is_made_again(layout: Layout, environment: Environment) -> None:
+    environment.close()
+    (layout.index / "check").unlink()
+    assert answers(layout) == [value for _, value in ROWS]
+    assert is_sealed(layout.index)
+    (layout.index / "check").write_bytes(b"nonsense")
+    assert not is_sealed(layout.index)
+    assert answers(layout) == [value for _, value in ROWS]
+
+
+def test_a_reader_does_not_wait_for_a_writer(layout: Layout, environment: Environment) -> None:
+    environment.close()
+    (layout.index / "check").unlink()
+    with environment.exclusive():
+        assert answers(layout) == [value for _, value in ROWS]
