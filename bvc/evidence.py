@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 TOP_TOKENS = 64
 """Tokens per position whose log-probability is stored one by one."""
+NO_TOKEN = 0xFFFFFFFF
+"""Fills the rows of `top_ids` where a vocabulary has fewer tokens than TOP_TOKENS."""
 MASS_BUCKETS = 256
 """Buckets, keyed by a hash of the token's bytes, that share the mass outside the top tokens."""
 

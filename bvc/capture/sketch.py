@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bvc.evidence import MASS_BUCKETS, TOP_TOKENS
+from bvc.evidence import MASS_BUCKETS, NO_TOKEN, TOP_TOKENS
 
 LOGPROB_FLOOR = -1.0e4
 """Stored instead of any smaller log-probability, minus infinity included: its exponential is 0, and 0 times it is 0."""
-NO_TOKEN = 0xFFFFFFFF
-"""Fills `top_ids` (with LOGPROB_FLOOR) where the vocabulary has fewer than 64 tokens."""
 BLOCK_ROWS = 16
 """Positions sketched together; always this many, so that a row's sums do not depend on how many there are."""
 

@@ -8,13 +8,13 @@ tangent plane bounds what rounding can have added, and that much is taken off, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bvc.errors import NotComparable
-from bvc.evidence import MASS_BUCKETS, Floats, LogprobBlock
+from bvc.evidence import MASS_BUCKETS, NO_TOKEN, TOP_TOKENS, Floats, LogprobBlock
 
 Table = npt.NDArray[np.uint8]
 """Bucket of each token of a vocabulary, [vocab]."""
@@ -52,6 +52,8 @@ def divergence(a: LogprobBlock, b: LogprobBlock, table: Table) -> Divergence:
     """
     if not np.array_equal(a.token_ids, b.token_ids):
         raise NotComparable("the two captures run along different tokens")
+    if NO_TOKEN in (_largest(a), _largest(b)):
+        a, b, table = _filled(a, len(table)), _filled(b, len(table)), np.pad(table, (0, TOP_TOKENS))
     if max(_largest(a), _largest(b)) >= len(table):
         raise NotComparable("a captured token lies outside the bucket table")
     total = len(a.token_ids)
@@ -65,6 +67,15 @@ def divergence(a: LogprobBlock, b: LogprobBlock, table: Table) -> Divergence:
 
 def _largest(block: LogprobBlock) -> int:
     return int(block.top_ids.max(initial=0))
+
+
+def _filled(block: LogprobBlock, vocabulary: int) -> LogprobBlock:
+    """The sketches with an id of its own, from `vocabulary` on, in each place that a small vocabulary left empty; those
+    places hold no probability."""
+    ids = block.top_ids.copy()
+    rows, places = np.nonzero(ids == NO_TOKEN)
+    ids[rows, places] = vocabulary + places
+    return replace(block, top_ids=ids)
 
 
 def _chunk(a: LogprobBlock, b: LogprobBlock, span: slice, table: Table) -> tuple[Floats, Floats]:

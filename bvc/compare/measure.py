@@ -59,11 +59,11 @@ def gaps(distances: Distances, terms: Terms) -> list[str]:
     """Sentences about probes and channels that turned out not to be comparable once the evidence was read."""
     out: list[str] = []
     scored = distances.channels.get(LOGPROB, {})
-    missing = len(terms.references.keys() - scored.keys() - distances.broken) if LOGPROB in terms.channels else 0
+    along = {probe for probe, reference in terms.references.items() if reference.text or reference.end}
+    missing = len(along - scored.keys() - distances.broken) if LOGPROB in terms.channels else 0
     if missing:
-        out.append(
-            f"{missing} references are not scored along the same tokens on both sides: log-probs are not compared"
-        )
+        what = "1 reference is" if missing == 1 else f"{missing} references are"
+        out.append(f"{what} not scored along the same tokens on both sides: log-probs are not compared there")
     if ACTIVATION in terms.channels and ACTIVATION not in distances.channels:
         out.append("the models have no hookpoint of equal width in common: activations are not compared")
     if distances.broken:

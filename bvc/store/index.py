@@ -10,6 +10,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import xxhash
@@ -134,10 +135,11 @@ class Index:
         return [value[i : i + _OID].hex() for i in range(0, len(value), _OID)]
 
     def add_capture_source(self, key: bytes, commit: str) -> None:
-        """Notes that `commit` holds captures under `key`; again changes nothing. Raises OSError on a full disk."""
+        """Notes that `commit` holds captures under `key`, where the index can be written; again changes nothing."""
         before = self.environment.get(CAPTURES + key) or b""
         if _appended(before, bytes.fromhex(commit)) != before:
-            self.environment.update(CAPTURES + key, lambda value: _appended(value or b"", bytes.fromhex(commit)))
+            with suppress(OSError):
+                self.environment.update(CAPTURES + key, lambda value: _appended(value or b"", bytes.fromhex(commit)))
 
     def capture_rows(self, sources: Iterable[tuple[bytes, str]]) -> list[Row]:
         """The rows that hold what is known and `sources` (key, commit) besides."""

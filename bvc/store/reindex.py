@@ -22,7 +22,6 @@ def reindex(store: Store, progress: Callable[[Progress], None] | None = None) ->
     """
     with disk_errors("rebuild the index"):
         store.index.environment.replace()
-        store.index.environment.put([])
         store.objects.refresh()
         store.chunks.refresh()
     trees = _learn_commits(store, progress)

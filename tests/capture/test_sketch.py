@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from bvc.capture.sketch import BLOCK_ROWS, LOGPROB_FLOOR, NO_TOKEN, Fields, Sketcher
-from bvc.evidence import MASS_BUCKETS, TOP_TOKENS
+from bvc.capture.sketch import BLOCK_ROWS, LOGPROB_FLOOR, Fields, Sketcher
+from bvc.evidence import MASS_BUCKETS, NO_TOKEN, TOP_TOKENS
 
 CPU = torch.device("cpu")
 RANDOM = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bvc.compare.logprob import divergence
 from bvc.errors import NotComparable
-from bvc.evidence import LogprobBlock
+from bvc.evidence import NO_TOKEN, TOP_TOKENS, LogprobBlock
 from tests.compare.worlds import bucket_table, exact_kl, sketch
 
 ROUNDING = 1e-6
@@ -135,3 +135,26 @@ def test_12000_positions_take_a_fraction_of_a_second() -> None:
     start = time.process_time()
     divergence(many[0], many[1], table)
     assert time.process_time() - start < 1
+
+
+def test_a_vocabulary_smaller_than_the_sketch_compares() -> None:
+    """The engine fills the places that such a vocabulary leaves empty; they must neither count nor be looked up."""
+    vocabulary, rows = 20, 6
+    rng = np.random.default_rng(5)
+    first = rng.normal(size=(rows, vocabulary)) * 2
+    second = first + rng.normal(size=(rows, vocabulary))
+    table, tokens = bucket_table(vocabulary, 5), rng.integers(0, vocabulary, rows)
+    a, b = (_filled_up(sketch(logits, table, tokens, [rows])) for logits in (first, second))
+    bound = divergence(a, b, table)
+    np.testing.assert_allclose(bound.forward, exact_kl(first, second), rtol=1e-4)
+    np.testing.assert_allclose(bound.backward, exact_kl(second, first), rtol=1e-4)
+    assert not divergence(a, a, table).forward.any()
+
+
+def _filled_up(block: LogprobBlock) -> LogprobBlock:
+    missing = ((0, 0), (0, TOP_TOKENS - block.top_ids.shape[1]))
+    return replace(
+        block,
+        top_ids=np.pad(block.top_ids, missing, constant_values=NO_TOKEN),
+        top_logprobs=np.pad(block.top_logprobs, missing, constant_values=np.float32(-1e4)),
+    )

@@ -215,9 +215,7 @@ def test_entries_tell_damaged_ones(environment: Environment, layout: Layout) -> 
     made.close()
 
 
-def test_a_file_that_lmdb_could_die_of_is_replaced_before_it_is_opened(
-    layout: Layout, environment: Environment
-) -> None:
+def test_a_file_that_lmdb_could_die_of_is_replaced_unopened(layout: Layout, environment: Environment) -> None:
     """Node sizes in a leaf page, made enormous: LMDB would read far beyond the file."""
     environment.close()
     path = layout.index / "data.mdb"

@@ -45,7 +45,8 @@ def test_walk_gives_all_ancestors_once_children_first(graph: Graph, data: st.Dat
 @given(graphs(), st.data())
 def test_walk_takes_the_newest_of_those_whose_children_are_out(graph: Graph, data: st.DataObject) -> None:
     start = data.draw(st.sampled_from(sorted(graph)))
-    within, done = ancestors(graph, start), set()
+    within = ancestors(graph, start)
+    done: set[str] = set()
     for oid in walk([start], graph.__getitem__):
         free = [c for c in within - done if all(c not in graph[d].parents for d in within - done)]
         assert graph[oid].date == max(graph[c].date for c in free)

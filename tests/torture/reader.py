@@ -17,7 +17,7 @@ from tests.store.build import MAIN, array
 def main(root: Path) -> int:
     """Returns how often it went through."""
     rounds, before = 0, 0
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    while rounds == 0 or not select.select([sys.stdin], [], [], 0)[0]:
         with Store.open(root) as store:
             tip = store.refs.get(MAIN)
             commits = list(store.history.walk([tip])) if tip else []
