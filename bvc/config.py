@@ -39,7 +39,7 @@ dtype = "auto"
 # Where the model runs: "cpu", "cuda", "cuda:1", "mps", or "auto" (the first accelerator, else the CPU).
 device = "auto"
 # Probes that share a forward pass, 1 to 1024. Memory grows with it, not with the suite.
-batch_rows = 8
+batch_rows = 16
 # Longest answer in tokens, 1 to 32768, for probes that set none of their own.
 max_new_tokens = 48
 # Sampled answers per probe beside the greedy one, 0 to 1000.
@@ -71,7 +71,7 @@ class Config:
     default_suites: tuple[str, ...] = ()
     dtype: str = "auto"
     device: str = "auto"
-    batch_rows: int = 8
+    batch_rows: int = 16
     max_new_tokens: int = 48
     draws: int = 0
     temperature: float = 1.0

@@ -175,7 +175,7 @@ class Recipe:
     engine: str
     dtype: str = "float32"
     device: str = "cpu"
-    batch_rows: int = 8
+    batch_rows: int = 16
     prompt_buckets: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 256, 384, 512)
     max_new_tokens: int = 48
     draws: int = 0

@@ -38,7 +38,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class CommitResult:
-    """`bvc.commit/1`. `captured` probes were run now, `reused` came from the cache; `notes` are remarks for the user."""
+    """`bvc.commit/1`. `captured` probes were run now, `reused` came from the cache; `notes` are remarks for the
+    user."""
 
     commit: str
     parents: tuple[str, ...]
@@ -120,8 +121,8 @@ class LayerDistance:
 @dataclass(frozen=True)
 class DiffResult:
     """`bvc.diff/1`. `comparable` is True, or the sentences that say what could not be compared and why; `null` maps
-    the null that was available to its band per channel; `only_a` and `only_b` are probe ids without a partner; `logprob_unit` is
-    "nats per character" where the tokenizers differ."""
+    the null that was available to its band per channel; `only_a` and `only_b` are probe ids without a partner;
+    `logprob_unit` is "nats per character" where the tokenizers differ."""
 
     a: CommitInfo
     b: CommitInfo

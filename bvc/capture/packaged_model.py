@@ -119,4 +119,3 @@ def publish(temporary: Path, folder: Path) -> None:
     except OSError:
         if not is_complete(folder):
             raise
-

@@ -23,11 +23,12 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # must be set before torch starts its threads
 
 import torch
-from base_model import default_folder, ensure_base
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
+
+from bvc.capture.packaged_model import MODEL_NAME, ensure_base
 
 HERE = Path(__file__).resolve().parent
 SEED = 20260
@@ -77,12 +78,17 @@ class Example:
     labels: list[int]
 
 
+def models_folder() -> Path:
+    """Where the base model is kept between runs, as `bvc demo` has it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bvc" / "models"
+
+
 def main() -> None:
     """Read the command line, train what it asks for, and verify."""
     arguments = parse_arguments()
     silence: Any = transformers_logging.disable_progress_bar
     silence()
-    base = ensure_base(default_folder())
+    base = ensure_base(models_folder() / MODEL_NAME)
     tokenizer = AutoTokenizer.from_pretrained(base, padding_side="left")
     steps = read_steps()
     chosen = [] if arguments.verify else [step for step in steps if step.number >= arguments.first]
@@ -222,7 +228,7 @@ def save_adapter(model: Any, target: Path) -> None:
     state = {name: tensor.half().contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
     save_file(state, target / "adapter_model.safetensors", metadata={"format": "pt"})
     config = model.peft_config["default"].to_dict()
-    config |= {"base_model_name_or_path": default_folder().name, "inference_mode": True}
+    config |= {"base_model_name_or_path": MODEL_NAME, "inference_mode": True}
     # Sorted, because PEFT holds the module names in a set, whose order differs from run to run.
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)
     (target / "adapter_model.safetensors").chmod(0o644)

@@ -294,7 +294,7 @@ def test_references_split_otherwise_are_left_out_and_said() -> None:
     found = compare(side(a, TABLE), side(a, TABLE), given)
     assert [p.id for p in found.probes if "logprob" not in p.channels] == ["0000"]
     assert found.reasons == (
-        "1 references are not scored along the same tokens on both sides: log-probs are not compared",
+        "1 reference is not scored along the same tokens on both sides: log-probs are not compared there",
     )
 
 
