@@ -32,7 +32,8 @@ class LogprobBlock:
     log-probabilities (nats);
     entropy [T] float32 (nats); top_ids [T, 64] uint32, the most probable tokens, sorted by id (not by probability);
     top_logprobs [T, 64] float32, in the order of top_ids; residual [T] float32, probability outside the top tokens;
-    buckets [T, 256] float16, how the residual spreads over the buckets (each row sums to 1, or is 0 where residual is 0).
+    buckets [T, 256] float16, how the residual spreads over the buckets (each row sums to 1, or is 0 where residual is
+    0).
     """
 
     lengths: npt.NDArray[np.int64]

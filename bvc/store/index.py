@@ -19,14 +19,14 @@ from bvc.store.environment import Environment, Row
 from bvc.store.layout import Layout
 
 COMMITS, GRAPH, OBJECTS, GIT_PACKS = b"c", b"g", b"o", b"p"
-CHUNKS, PACKS, MERKLE, CAPTURES, FILES, DRIFT = b"k", b"q", b"m", b"s", b"f", b"d"
+CHUNKS, PACKS, MERKLE, CAPTURES, FILES = b"k", b"q", b"m", b"s", b"f"
 
 _OID = 20
 _SHA = 32
 _OBJECT = struct.Struct("<20sQ")
 _CHUNK = struct.Struct("<32sQQ")
 _GRAPH = struct.Struct("<Iq")
-_FILE = struct.Struct("<QQQ32s")
+_FILE = struct.Struct("<5Q32s")
 _SETTLED = 2_000_000_000
 """Nanoseconds after which a file's time of change can be trusted to tell a later change."""
 
@@ -151,30 +151,19 @@ class Index:
         return list(merged.items())
 
     def file_digest(self, path: str, stat: os.stat_result) -> str | None:
-        """The SHA-256 of a file that was hashed before and has the same size, time of change and inode since."""
+        """The SHA-256 of a file that was hashed before and has the same size, times of change and inode since."""
         value = self.environment.get(_file_key(path))
         if value is None:
             return None
-        size, changed, inode, digest = _FILE.unpack(value)
-        same = (size, changed, inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        return digest.hex() if same else None
+        *seen, digest = _FILE.unpack(value)
+        return bytes(digest).hex() if tuple(seen) == _file_state(stat) else None
 
     def remember_file_digest(self, path: str, stat: os.stat_result, digest: str) -> None:
         """Keeps a file's SHA-256, unless it changed so recently that a later change could carry the same time."""
-        if time.time_ns() - stat.st_mtime_ns < _SETTLED:
+        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED:
             return
-        value = _FILE.pack(stat.st_size, stat.st_mtime_ns, stat.st_ino, bytes.fromhex(digest))
+        value = _FILE.pack(*_file_state(stat), bytes.fromhex(digest))
         self.environment.remember([(_file_key(path), value)])
-
-    def drift(self, a: str, b: str) -> float | None:
-        """The drift between two commits, when it was computed before."""
-        value = self.environment.get(DRIFT + bytes.fromhex(a) + bytes.fromhex(b))
-        return None if value is None else float(struct.unpack("<d", value)[0])
-
-    def remember_drift(self, a: str, b: str, drift: float) -> None:
-        """Keeps the drift from commit `a` to commit `b`."""
-        key = DRIFT + bytes.fromhex(a) + bytes.fromhex(b)
-        self.environment.remember([(key, struct.pack("<d", drift))])
 
 
 def commit_rows(commit: str, node: Node, summary: bytes) -> Iterator[Row]:
@@ -220,6 +209,11 @@ def _node(value: bytes) -> Node:
 def _appended(value: bytes, oid: bytes) -> bytes:
     known = {value[i : i + _OID] for i in range(0, len(value), _OID)}
     return value if oid in known else value + oid
+
+
+def _file_state(stat: os.stat_result) -> tuple[int, ...]:
+    """What changes when a file's bytes do; with the time of the inode's change, since its own time can be set back."""
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
 
 
 def _file_key(path: str) -> bytes:

@@ -15,7 +15,7 @@ _BATCH = 5000
 
 
 def reindex(store: Store, progress: Callable[[Progress], None] | None = None) -> None:
-    """Rebuilds every table but those that only save time (file digests, drifts), which fill again by use.
+    """Rebuilds every table but those that only save time (file digests), which fill again by use.
 
     Commits, chunks and objects that cannot be read are passed over; `bvc fsck` names them. Raises BvcError when the
     disk is full or read-only.

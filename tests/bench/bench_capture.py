@@ -1,6 +1,6 @@
 """What a capture costs beside a bare transformers script that only generates the same texts in the same batches.
 
-    python tests/bench/bench_capture.py [--probes 24] [--draws 2] [--max-new-tokens 32] [--dtype float32] [--model DIR]
+    python tests/bench/bench_capture.py [--probes 24] [--draws 0 2] [--max-new-tokens 32] [--dtype float32] [--model DIR]
 
 The script's `generate` gets the same rows (greedy and draws of each prompt in one call), padding and number of steps
 per batch as the capture took. Both run in turn on each batch, so that a busy machine slows both. Prints Markdown.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -25,11 +24,12 @@ from bvc.capture.engine import Batch, ProbeCapture, ProbeRequest
 from bvc.capture.follow import Follower
 from bvc.capture.forward import Forward
 from bvc.capture.gumbel import CoupledSampler
+from bvc.capture.packaged_model import MODEL_NAME, ensure_base
 from bvc.capture.sketch import Sketcher
 from bvc.capture.transformers_engine import open_engine
 from bvc.records import Message, ModelIdentity, Probe, Recipe
+from tests.real_model import models_folder
 
-MODEL = Path("~/.cache/bvc/models/smollm2-135m-instruct").expanduser()
 TOPICS = ("the sea", "a lock", "good bread", "prime numbers", "the French revolution", "sleep", "Rust", "chess")
 ASKS = ("Write three sentences about {}.", "What is the most common mistake about {}?", "Explain {} to a child.")
 PARTS = {
@@ -163,34 +163,38 @@ def report(times: Sequence[tuple[float, float]], spent: dict[str, float], memory
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--probes", type=int, default=24)
-    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--model", type=Path, help="default: the demo's base model")
+    parser.add_argument("--probes", type=int, default=32)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--max-new-tokens", type=int, default=32)
-    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--memory", action="store_true", help="also measure peak memory (runs everything once more)")
     options = parser.parse_args()
-    if not options.model.is_dir():
-        sys.exit(f"no model in {options.model}")
+    options.model = options.model or ensure_base(models_folder() / MODEL_NAME)
+    script = BareScript(options.model, options.dtype)
+    for draws in options.draws:
+        measure(script, options, draws)
+
+
+def measure(script: BareScript, options: argparse.Namespace, draws: int) -> None:
+    """Prints the table for one number of draws."""
     recipe = Recipe(
         "transformers",
         dtype=options.dtype,
         batch_rows=options.rows,
-        draws=options.draws,
+        draws=draws,
         max_new_tokens=options.max_new_tokens,
     )
     identity = ModelIdentity(options.model.name, "bench", "hf", location=str(options.model))
     engine = open_engine(identity, recipe)
-    script = BareScript(options.model, options.dtype)
     batches = engine.plan([ProbeRequest(p) for p in probes(options.probes)], recipe)
     engine.run(batches[0])
     script.generate(batches[0], 2)
     times, spent = compare(engine, script, batches)
-    memory = memory_growth(engine, batches) if options.memory else []
-    shape = f"{options.probes} probes, {options.draws} draws, {options.max_new_tokens} tokens, {options.rows} rows"
-    print(f"{options.model.name}, {options.dtype}, {torch.get_num_threads()} threads: {shape}\n")
-    print(report(times, spent, memory))
+    shape = f"{options.probes} probes, {draws} draws, {options.max_new_tokens} tokens, {options.rows} rows"
+    print(f"\n{options.model.name}, {options.dtype}, {torch.get_num_threads()} threads: {shape}\n")
+    print(report(times, spent, memory_growth(engine, batches)))
+    engine.close()
 
 
 if __name__ == "__main__":
