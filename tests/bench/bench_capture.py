@@ -1,6 +1,6 @@
 """What a capture costs beside a bare transformers script that only generates the same texts in the same batches.
 
-    python tests/bench/bench_capture.py [--probes 24] [--draws 0 2] [--max-new-tokens 32] [--dtype float32] [--model DIR]
+    python -m tests.bench.bench_capture [--probes 32] [--draws 0 2] [--max-new-tokens 32] [--dtype float32]
 
 The script's `generate` gets the same rows (greedy and draws of each prompt in one call), padding and number of steps
 per batch as the capture took. Both run in turn on each batch, so that a busy machine slows both. Prints Markdown.
