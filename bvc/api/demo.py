@@ -57,12 +57,14 @@ def demo(
     folder: Path,
     *,
     models: Path,
+    author: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     committed: Callable[[CommitResult], None] | None = None,
 ) -> DemoResult:
     """Builds the demo project in `folder`, going on where an earlier run stopped.
 
-    `models` is a folder that keeps the base model between runs; `committed` is called after each commit. Raises
+    `models` is a folder that keeps the base model between runs; `author` makes the commits where `bvc.toml` names
+    nobody; `committed` is called after each commit. Raises
     EngineError when the base model's package is missing.
     """
     examples = examples_folder()
@@ -77,6 +79,7 @@ def demo(
         _Step(step["folder"], examples / "steps" / step["folder"], step["subject"]) for step in lineage["steps"]
     ]
     with open_repo(folder) as repo:
+        repo.default_author = author
         made = tuple(_commit_missing(repo, steps, base, progress, committed))
         commits = _commits(repo)
     return DemoResult(folder.resolve(), made, tuple(_planted(lineage, steps, commits)))

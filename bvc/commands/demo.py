@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bvc.cli.author import find_author
 from bvc.cli.command import command as bvc_command
 from bvc.cli.session import Session
 from bvc.ids import short
@@ -37,7 +38,9 @@ def command(session: Session, directory: Path) -> None:
         session.progress.finish()
         session.print(render_commit(result, session.screen))
 
-    result = demo(directory, models=_models_folder(), progress=session.progress, committed=committed)
+    result = demo(
+        directory, models=_models_folder(), author=find_author(None), progress=session.progress, committed=committed
+    )
     session.progress.finish()
     _tour(session, result)
 

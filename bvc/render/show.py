@@ -12,6 +12,7 @@ from bvc.render.commits import (
     heading,
     message_lines,
     model_text,
+    plural,
     recipe_text,
 )
 from bvc.render.log import stat_text
@@ -51,23 +52,25 @@ def _short_heading(result: ShowResult, screen: Screen) -> str:
 def _snapshot(result: ShowResult, snapshot: Snapshot, screen: Screen) -> Iterator[str]:
     location = ", ".join(result.commit.trailers.get("Bvc-Location", ()))
     content = "outputs" if snapshot.model.kind == "recorded" else "weights"
-    rows = [[content, clean(snapshot.model.fingerprint)]]
+    rows = [[content, short(clean(snapshot.model.fingerprint))]]
     if snapshot.model.base is not None:
         rows.append(["base", f"{clean(snapshot.model.base.name)}  {short(clean(snapshot.model.base.fingerprint))}"])
     if location:
         rows.append(["was at", clean(location)])
-    rows += [[clean(str(key)), clean(str(value))] for key, value in snapshot.model.facts.items()]
+    # The base's fingerprint is a fact too; it stands above.
+    rows += [[clean(str(k)), clean(str(v))] for k, v in snapshot.model.facts.items() if k != "base"]
     if snapshot.recipe is not None:
         rows.append(["recipe", recipe_text(snapshot.recipe, screen.glyph("dot"))])
     rows.append(["recorded", capability_text(snapshot.capability)])
     rows += [[f"suite {clean(s.name)}", f"{s.probes} probes  {short(s.digest)}"] for s in snapshot.suites]
-    rows += [[f"noise {clean(channel)}", _noise(values)] for channel, values in snapshot.noise.items()]
+    if snapshot.noise:
+        rows.append(["noise (N0)", _noise(snapshot, screen)])
     yield from facts(rows, screen)
 
 
-def _noise(values: object) -> str:
-    """The N0 summary of one channel."""
-    if not isinstance(values, dict):
-        return clean(str(values))
-    parts = [f"{key} {number(value)}" for key, value in values.items() if isinstance(value, (int, float))]
-    return ", ".join(parts)
+def _noise(snapshot: Snapshot, screen: Screen) -> str:
+    """The N0 band of each channel, and what it rests on."""
+    channels = {clean(c): v for c, v in snapshot.noise.items() if isinstance(v, dict)}
+    bands = [f"{c} {number(v['band'])}" for c, v in channels.items() if isinstance(v.get("band"), (int, float))]
+    count = snapshot.counts.get("recaptures", 0)
+    return f" {screen.glyph('dot')} ".join([*sorted(bands, reverse=True), f"{plural(count, 'probe')} captured again"])

@@ -38,7 +38,7 @@ class Repository:
             if (folder / ".bvc" / "HEAD").exists():
                 return cls(folder, Store.open(folder / ".bvc"))
         raise NoRepository(
-            f"no bvc repository in {start} or any folder above it", hint="run `bvc init` in your project's folder"
+            f"no bvc repository in {here} or any folder above it", hint="run `bvc init` in your project's folder"
         )
 
     def close(self) -> None:
