@@ -22,6 +22,9 @@ _FLOOR = {KL: 1e-4, FIRST: 1e-4, MOVED: 1e-3, WORDING: 0.1, PHRASES: 0.1}
 _DISTANCES = (KL, FIRST, MOVED, WORDING)
 _LEAST_SPREAD = 0.1
 """Least spread of the bulk, in units of a logarithm: where it hardly varies, 1 % more is no outlier."""
+_LEAST_COMBINED = 0.5
+"""Least spread of combined standard scores: that of the mean of four unrelated ones. Without it a bulk that did not
+move at all would make thousands of standard deviations of any change."""
 _TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""
 _FEWEST = 20
@@ -56,7 +59,7 @@ def stand_out(ids: Sequence[str], statistics: Statistics) -> dict[str, Standing]
     columns = {kind: _column(kind, ids, table) for kind, table in statistics.items()}
     moved = _mean([columns[k] for k in _DISTANCES if k in columns], len(ids))
     phrases = np.nan_to_num(columns[PHRASES]) if PHRASES in columns else np.zeros(len(ids))
-    scores = standardize(np.max([moved, phrases, (moved + phrases) / np.sqrt(2)], axis=0))
+    scores = standardize(np.max([moved, phrases, (moved + phrases) / np.sqrt(2)], axis=0), _LEAST_COMBINED)
     q_values = _q_values(ids, scores) if len(ids) >= _FEWEST else {}
     return {p: Standing(float(s), q_values.get(p)) for p, s in zip(ids, scores, strict=True)}
 
@@ -79,16 +82,16 @@ def _mean(columns: Sequence[Column], n: int) -> Column:
     stacked = np.stack(columns)
     held = ~np.isnan(stacked)
     out: Column = np.where(held, stacked, 0).sum(0) / np.maximum(held.sum(0), 1)
-    return standardize(out)
+    return standardize(out, _LEAST_COMBINED)
 
 
-def standardize(values: Column) -> Column:
+def standardize(values: Column, least: float = _LEAST_SPREAD) -> Column:
     """`values` as robust standard deviations above the median; the spread is that of the lower half, which probes that
-    moved more than the rest do not reach. NaN stays NaN."""
+    moved more than the rest do not reach, and at least `least`. NaN stays NaN."""
     known = values[~np.isnan(values)]
     if not known.size:
         return values
     center = np.median(known)
-    spread = max(_TO_SIGMA * float(np.median(center - known[known <= center])), _LEAST_SPREAD)
+    spread = max(_TO_SIGMA * float(np.median(center - known[known <= center])), least)
     out: Column = (values - center) / spread
     return out
