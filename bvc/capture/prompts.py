@@ -12,6 +12,17 @@ from bvc.capture.engine import ProbeRequest
 from bvc.errors import EngineError
 from bvc.records import Message, Probe, Reference
 
+_FIXED_DATE = {
+    "%d": "01",
+    "%m": "01",
+    "%B": "January",
+    "%b": "Jan",
+    "%Y": "2024",
+    "%A": "Monday",
+    "%H": "12",
+    "%M": "00",
+}
+"""What templates that print today's date are told: else the same checkpoint would answer otherwise tomorrow."""
 _MARK = "bvc"
 _REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -114,8 +125,18 @@ class Prompts:
 
     def _apply(self, messages: Sequence[Message]) -> list[int]:
         turns = [{"role": m.role, "content": _valid(m.content)} for m in messages]
-        out = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=True, return_dict=True)
+        out = self._tokenizer.apply_chat_template(
+            turns, chat_template=self._dateless(), add_generation_prompt=True, tokenize=True, return_dict=True
+        )
         return list(out["input_ids"])
+
+    def _dateless(self) -> str | None:
+        """The chat template with a fixed date where it asks for today's, else None (the tokenizer's own)."""
+        template = str(self._tokenizer.get_chat_template())
+        if "strftime_now" not in template:
+            return None
+        filled = "".join(f" | replace('{code}', '{value}')" for code, value in _FIXED_DATE.items())
+        return f"{{%- macro strftime_now(format) -%}}{{{{ format{filled} }}}}{{%- endmacro -%}}{template}"
 
     def _raw(self, text: str) -> list[int]:
         ids = list(self._tokenizer(text)["input_ids"])
@@ -144,7 +165,7 @@ class Prompts:
             return None
         turns = [{"role": "user", "content": _MARK}, {"role": "assistant", "content": _MARK}]
         try:
-            text = str(self._tokenizer.apply_chat_template(turns, tokenize=False))
+            text = str(self._tokenizer.apply_chat_template(turns, chat_template=self._dateless(), tokenize=False))
         except Exception:
             return None
         tail = text.rpartition(_MARK)[2].strip()

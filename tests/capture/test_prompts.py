@@ -44,6 +44,12 @@ def test_messages_go_through_the_template(folder: Path) -> None:
     assert tokenizer.decode(ids) == expected
 
 
+def test_a_template_that_prints_the_date_gives_the_same_tokens_every_day(folder: Path) -> None:
+    dated = "{{ strftime_now('%d %B %Y') }}: " + CHATML
+    encoder, tokenizer = prompts(folder, "dated", template=dated)
+    assert tokenizer.decode(encoder.encode(chat("Hi"))).startswith("01 January 2024: <|im_start|>user")
+
+
 def test_raw_prompts_get_no_template(folder: Path) -> None:
     encoder, tokenizer = prompts(folder, "chat")
     assert tokenizer.decode(encoder.encode(Probe(prompt="Paris is"))) == "Paris is"
