@@ -52,7 +52,7 @@ def _short_heading(result: ShowResult, screen: Screen) -> str:
 def _snapshot(result: ShowResult, snapshot: Snapshot, screen: Screen) -> Iterator[str]:
     location = ", ".join(result.commit.trailers.get("Bvc-Location", ()))
     content = "outputs" if snapshot.model.kind == "recorded" else "weights"
-    rows = [[content, short(clean(snapshot.model.fingerprint))]]
+    rows = [[content, clean(snapshot.model.fingerprint)]]
     if snapshot.model.base is not None:
         rows.append(["base", f"{clean(snapshot.model.base.name)}  {short(clean(snapshot.model.base.fingerprint))}"])
     if location:
