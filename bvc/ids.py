@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from bvc.codec import canonical
@@ -27,11 +26,6 @@ def digest(domain: str, *parts: bytes) -> str:
 def digest_value(domain: str, value: Any) -> str:
     """SHA-256 (hex) of a JSON value's canonical form under `domain`."""
     return digest(domain, canonical(value))
-
-
-def digest_lines(domain: str, lines: Iterable[str]) -> str:
-    """SHA-256 (hex) of a sequence of strings under `domain`."""
-    return digest(domain, *(line.encode("utf-8", "surrogatepass") for line in lines))
 
 
 def looks_like_id(text: str) -> bool:

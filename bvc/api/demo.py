@@ -15,7 +15,6 @@ from bvc.errors import BvcError
 from bvc.results import CommitResult, Progress
 
 SUITE = "demo"
-DEFAULT_FOLDER = "bvc-demo"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bvc.ids import shard
 from bvc.records import FORMAT_VERSION, Outputs, Reference, Snapshot, Suite
 from bvc.repository.manifest import BLOCK, LOGPROB, Field, Manifest, blocks
 from bvc.repository.snapshot_view import Signatures, SnapshotView
-from bvc.store.objects import TreeEntry
+from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
 from bvc.store.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bvc.evidence import Evidence
     from bvc.repository.pairs import RowReader
 
-_FILE, _FOLDER = 0o100644, 0o040000
 Folder = dict[str, "Folder | str"]
 """A tree to be written: names to blob ids or to further folders."""
 
@@ -154,9 +153,9 @@ def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
 
 def _write_folder(transaction: Transaction, folder: Folder) -> str:
     entries = [
-        TreeEntry(name, _FILE, child)
+        TreeEntry(name, FILE_MODE, child)
         if isinstance(child, str)
-        else TreeEntry(name, _FOLDER, _write_folder(transaction, child))
+        else TreeEntry(name, TREE_MODE, _write_folder(transaction, child))
         for name, child in folder.items()
     ]
     return transaction.tree(entries)
