@@ -27,10 +27,10 @@ unexport PYTHONHOME PYTHONPATH
 # Waiting threads must not spin: on oversubscribed cores that makes torch slower by orders of magnitude.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test bench torture lint types docs clean
+.PHONY: help demo test bench bench-ladder torture lint types docs clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
 
 demo: $(READY)  ## commit a real lineage of fine-tunes (in .demo/) and find the one that changed a behavior
 	$(BIN)/bvc demo .demo
@@ -42,8 +42,11 @@ torture: $(READY)  ## the long sweeps: kills, full disks and damage at every sys
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -m torture --timeout 7200 $(T)
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
-	for file in tests/bench/bench_*.py; do \
+	for file in $(filter-out %/bench_ladder.py,$(wildcard tests/bench/bench_*.py)); do \
 		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)"; done
+
+bench-ladder: $(READY)  ## the figures of docs/ladder.md: trains and captures some 35 checkpoints (hours), then scores
+	$(BIN)/python -m tests.bench.bench_ladder
 
 lint: $(READY)  ## style and formatting
 	$(BIN)/ruff check .

@@ -15,12 +15,14 @@ from typing import Any
 
 from bvc.errors import BadInput, UsageError
 from bvc.files import write_atomic
+from bvc.tomlfile import decode_text, line_of, parse_toml
 from bvc.wording import nearest, printable
 
 MAX_NEW_TOKENS = 32768
 """The most tokens that one answer may be allowed, in a project's recipe and in a probe."""
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+SUBSTANCE_METHODS = ("builtin", "minilm", "endpoint")
 
 DEFAULT_TEXT = """\
 # Settings of this bvc project. Every key is optional; the values below are the defaults.
@@ -56,6 +58,23 @@ prompt_buckets = [32, 48, 64, 96, 128, 192, 256, 384, 512]
 [noise]
 # Share of the probes, 0 to 1, that each commit captures again in other batches to measure numeric noise.
 recapture = 0.1
+
+[substance]
+# What tells a change of meaning from one of wording: "builtin" (word vectors that ship with bvc), "minilm" (the
+# sentence model all-MiniLM-L6-v2) or "endpoint" (a model behind an OpenAI-compatible server); see docs/substance.md.
+method = "builtin"
+# For "minilm" the folder of the model (empty: the installed package), for "endpoint" the name of the judging model.
+model = ""
+# For "endpoint": where the server is, such as "http://localhost:8000/v1".
+endpoint = ""
+# For "endpoint": the environment variable that holds the server's key. Its name starts with BVC_.
+key_variable = "BVC_JUDGE_KEY"
+# For "endpoint": seconds to wait for one answer, 1 to 3600.
+timeout = 60
+
+[behaviors]
+# Differences of a behavior's rate up to this, 0 to 1, count as the same.
+band = 0.05
 """
 
 
@@ -64,7 +83,8 @@ class Config:
     """All settings of a project.
 
     `default_suites` empty means every suite; `dtype` and `device` may be "auto"; `hookpoints` are fractions of depth
-    in (0, 1]; `prompt_buckets` are lengths in tokens; `recapture` is a share of the probes.
+    in (0, 1]; `prompt_buckets` are lengths in tokens; `recapture` is a share of the probes; `band` a
+    difference of rates.
     """
 
     author: str | None = None
@@ -79,6 +99,12 @@ class Config:
     hookpoints: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     prompt_buckets: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 256, 384, 512)
     recapture: float = 0.1
+    substance_method: str = "builtin"
+    substance_model: str = ""
+    substance_endpoint: str = ""
+    substance_key_variable: str = "BVC_JUDGE_KEY"
+    substance_timeout: int = 60
+    band: float = 0.05
 
 
 def is_suite_name(name: str) -> bool:
@@ -102,17 +128,17 @@ def load_config(path: Path) -> Config:
 
 def parse_config(data: bytes, *, file: str = "bvc.toml") -> Config:
     """The settings in the TOML document `data`. Raises BadInput naming `file` and the line."""
-    text = _decode(data, file)
+    text = decode_text(data, file)
     config = Config()
-    for path, value in _leaves(_parse_toml(text, file)):
+    for path, value in _leaves(parse_toml(text, file)):
         key = ".".join(path)
         try:
             setting = _setting(key)
             config = replace(config, **{setting.attribute: setting.check(value)})
         except UsageError as error:
-            raise BadInput(error.message, file=file, line=_line_of(text, path), hint=error.hint) from error
+            raise BadInput(error.message, file=file, line=line_of(text, path), hint=error.hint) from error
         except ValueError as error:
-            raise BadInput(f"{key} {error}", file=file, line=_line_of(text, path)) from error
+            raise BadInput(f"{key} {error}", file=file, line=line_of(text, path)) from error
     return config
 
 
@@ -181,57 +207,12 @@ def _toml_value(text: str) -> Any:
     return value["value"] if list(value) == ["value"] else text
 
 
-def _decode(data: bytes, file: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadInput("is not UTF-8 text", file=file, line=line, hint="save the file as UTF-8") from error
-
-
-def _parse_toml(text: str, file: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        found = re.search(r" \(at line (\d+), column \d+\)$", message)
-        line = int(found[1]) if found else text.count("\n") + 1
-        reason = re.sub(r" \(at [^()]*\)$", "", message)
-        raise BadInput(f"is not TOML: {printable(reason, 200)}", file=file, line=line) from error
-    except RecursionError as error:
-        raise BadInput("is not TOML that can be read: nested too deeply", file=file) from error
-
-
 def _leaves(table: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every key path with its value; a table that stands where no table belongs is a value too."""
     for name, value in table.items():
         path = (*above, name)
         is_table = isinstance(value, dict) and ".".join(path) in _TABLES
         yield from _leaves(value, path) if is_table else [(path, value)]
-
-
-def _line_of(text: str, path: tuple[str, ...]) -> int | None:
-    """The line where the key at `path`, or the longest part of it that has a line, is written."""
-    found: dict[int, int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.split("\n"), start=1):
-        if header := re.match(r"\s*\[+([^]]+)]", line):
-            table = key = _key_parts(header[1])
-        elif entry := re.match(r"""\s*((?:[\w.\s-]|"[^"]*"|'[^']*')+?)\s*=""", line):
-            key = (*table, *_key_parts(entry[1]))
-        else:
-            continue
-        shared = min(len(key), len(path))
-        if key[:shared] == path[:shared]:
-            found.setdefault(shared, number)
-    return found[max(found)] if found else None
-
-
-def _key_parts(text: str) -> tuple[str, ...]:
-    parts: list[str] = re.findall(r"""[\w-]+|"[^"]*"|'[^']*'""", text)
-    return tuple(part.strip("\"'") for part in parts)
 
 
 def _key_hint(key: str) -> str:
@@ -276,6 +257,30 @@ def _dtype(value: Any) -> str:
 def _device(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]{0,2}))?", value):
         raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not {_shown(value)}")
+    return value
+
+
+def _substance_method(value: Any) -> str:
+    if value not in SUBSTANCE_METHODS:
+        raise ValueError(f"must be one of {', '.join(SUBSTANCE_METHODS)}, not {_shown(value)}")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 1000:
+        raise ValueError(f"must be text on one line, not {_shown(value)}")
+    return value
+
+
+def _endpoint(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(https?://[!-~]{1,1000})?", value):
+        raise ValueError(f"must be an address such as http://localhost:8000/v1, not {_shown(value)}")
+    return value.rstrip("/")
+
+
+def _key_variable(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"BVC_[A-Z0-9_]{1,60}", value):
+        raise ValueError("must be the name of an environment variable that starts with BVC_")
     return value
 
 
@@ -332,5 +337,11 @@ _SETTINGS: dict[str, _Setting] = {
     "recipe.hookpoints": _Setting("hookpoints", _hookpoints, is_list=True),
     "recipe.prompt_buckets": _Setting("prompt_buckets", _prompt_buckets, is_list=True),
     "noise.recapture": _Setting("recapture", _number(0, 1)),
+    "substance.method": _Setting("substance_method", _substance_method),
+    "substance.model": _Setting("substance_model", _text),
+    "substance.endpoint": _Setting("substance_endpoint", _endpoint),
+    "substance.key_variable": _Setting("substance_key_variable", _key_variable),
+    "substance.timeout": _Setting("substance_timeout", _whole(1, 3600)),
+    "behaviors.band": _Setting("band", _number(0, 1)),
 }
 _TABLES = {key.partition(".")[0] for key in _SETTINGS if "." in key}

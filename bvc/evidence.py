@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ NO_TOKEN = 0xFFFFFFFF
 """Fills the rows of `top_ids` where a vocabulary has fewer tokens than TOP_TOKENS."""
 MASS_BUCKETS = 256
 """Buckets, keyed by a hash of the token's bytes, that share the mass outside the top tokens."""
+
+_LONGEST_TEXT = 255
+"""Bytes of a token's text that are kept."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -86,6 +90,25 @@ class ActivationBlock:
         if not blocks:
             raise ValueError("no blocks")
         return cls({site: np.concatenate([b.vectors[site] for b in blocks]) for site in blocks[0].vectors})
+
+
+def pack_texts(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
+    """The texts of a vocabulary's tokens as one array of bytes: their number (4 bytes, little-endian), the length of
+    each in UTF-8 (1 byte; longer texts are cut), then all of them one after the other."""
+    cut = [t.encode("utf-8", "replace")[:_LONGEST_TEXT].decode("utf-8", "ignore").encode() for t in texts]
+    packed = len(cut).to_bytes(4, "little") + bytes(map(len, cut)) + b"".join(cut)
+    return np.frombuffer(packed, np.uint8)
+
+
+def unpack_texts(packed: npt.NDArray[np.uint8]) -> list[str]:
+    """What `pack_texts` packed. Raises ValueError for other bytes."""
+    raw = packed.tobytes()
+    count = int.from_bytes(raw[:4], "little")
+    lengths = raw[4 : 4 + count]
+    ends = np.cumsum([4 + count, *lengths]).tolist()
+    if len(raw) < 4 or len(lengths) != count or ends[-1] != len(raw):
+        raise ValueError("not a table of token texts")
+    return [raw[i:j].decode("utf-8", "replace") for i, j in pairwise(ends)]
 
 
 @dataclass(frozen=True)

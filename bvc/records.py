@@ -346,6 +346,18 @@ class LogEntry:
     commit: CommitInfo
     refs: tuple[str, ...] = ()
     summary: LogStat | None = None
+    behavior: BehaviorRate | None = None
+
+
+@dataclass(frozen=True)
+class BehaviorRate:
+    """How often the answers of one commit show a behavior: the mean score over `n` probes with its 95 % interval. With
+    `n` 0 nothing was scored and `rate` means nothing."""
+
+    name: str
+    rate: float
+    n: int
+    ci: tuple[float, float]
 
 
 @dataclass(frozen=True)

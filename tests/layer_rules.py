@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LAYERS = {
-    **dict.fromkeys(("codec", "config", "errors", "files", "ids", "records", "results", "wording"), 0),
+    **dict.fromkeys(("codec", "config", "errors", "files", "ids", "quantiles", "records"), 0),
+    **dict.fromkeys(("results", "tomlfile", "wording"), 0),
     **dict.fromkeys(("evidence", "store"), 1),
-    **dict.fromkeys(("repository", "suites", "capture", "features", "compare"), 2),
+    **dict.fromkeys(("repository", "suites", "capture", "features", "compare", "behaviors"), 2),
     **dict.fromkeys(("api",), 3),
     **dict.fromkeys(("render", "web"), 4),
     **dict.fromkeys(("cli", "commands", "__main__"), 5),
@@ -37,6 +38,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "capture": MODEL_STACK | {"numpy", "xxhash"},
     "features": MODEL_STACK | {"numpy"},
     "compare": frozenset({"numpy"}),
+    "behaviors": frozenset({"py3langid", "regex", "tomlkit"}),
     "api": frozenset({"numpy"}),
     "render": frozenset({"click"}),
     "cli": frozenset({"click", "dulwich"}),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.capture_plan import key_of, plan, recaptured_ids, shrunk_key, shrunk_recipe
+from bvc.api.capture_plan import Plan, key_of, plan, recaptured_ids, shrunk_key, shrunk_recipe
 from bvc.api.commit_records import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
 from bvc.api.lineage import lineage_notes
 from bvc.api.references import Known, held_reference, known_references
@@ -18,7 +18,8 @@ from bvc.capture.runner import CaptureRun, Work, capture_all
 from bvc.errors import DamagedObject
 from bvc.records import Capability, ModelIdentity, Probe, Recipe, Snapshot
 from bvc.repository.repository import Repository
-from bvc.repository.snapshot_writer import Fresh, Source, Stored
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.repository.snapshot_writer import Extended, Fresh, Source, Stored
 
 if TYPE_CHECKING:
     from bvc.capture.engine import Engine
@@ -38,20 +39,23 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
     suites = named_suites(repository, options)
     model = _identity(repository, options)
     wanted = _recipe(repository, options, model)
-    recipe, remarks = _fitting(repository, options, model, wanted)
-    work = _Planned(repository, unique_probes(suites), model, recipe, target)
+    recipe, remarks = fitting(repository, model, wanted, fixed=options.batch_size is not None)
+    probes = unique_probes(suites)
+    known = known_references(repository, list(probes.values()), target.parents)
+    work = Planned(repository, probes, known, model, recipe)
+    work.plan_again(recaptured_ids(list(probes), repository.config.recapture))
     journal = Journal.open(repository.captures_folder / key_of(model, recipe).hex(), model, recipe)
     try:
         run = capture_all(partial(_engine, model, recipe, options), work.work(journal), journal, options.report)
         assembled = work.assemble(journal, run)
-        capability, table = _facts(run, assembled.sources)
+        capability, table = captured_facts(run, assembled.sources)
         snapshot = Snapshot(
             model=model,
             recipe=run.recipe,
             suites=suite_entries(suites),
             capability=capability,
-            noise=_noise(assembled, capability, table),
-            counts=_counts(work.probes, run.recipe, assembled.recaptures),
+            noise=noise_of(assembled, capability, table),
+            counts=counts(work.probes, run.recipe, assembled.recaptures),
         )
         notes = (*lineage_notes(repository, model, target.parents), *remarks, *run.notes)
     except BaseException:
@@ -64,18 +68,19 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
         captured=run.captured + run.resumed,
         recaptures=assembled.recaptures,
         bucket_table=table,
+        token_texts=captured_texts(run, assembled.sources),
         keys=() if run.recipe.digest == wanted.digest else (shrunk_key(model, wanted),),
         notes=notes,
         finish=lambda done: journal.clear() if done else journal.close(),
     )
 
 
-def _fitting(
-    repository: Repository, options: CommitOptions, model: ModelIdentity, wanted: Recipe
+def fitting(
+    repository: Repository, model: ModelIdentity, wanted: Recipe, *, fixed: bool
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe wanted, or the one with smaller batches that an earlier commit of this model had to change to; with a
-    remark. A batch size given as an option is always tried."""
-    smaller = None if options.batch_size is not None else shrunk_recipe(repository, model, wanted)
+    remark. A batch size that was given (`fixed`) is always tried."""
+    smaller = None if fixed else shrunk_recipe(repository, model, wanted)
     if smaller is None:
         return wanted, ()
     remark = f"batches of {smaller.batch_rows}: {wanted.batch_rows} did not fit into memory before"
@@ -109,7 +114,7 @@ def _engine(model: ModelIdentity, recipe: Recipe, options: CommitOptions) -> Eng
     return open_engine(model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
 
 
-class _Assembled:
+class Assembled:
     """Where each probe's two captures are."""
 
     def __init__(self, sources: Mapping[str, Source], recaptures: Mapping[str, Source]) -> None:
@@ -117,18 +122,29 @@ class _Assembled:
         self.recaptures = recaptures
 
 
-class _Planned:
-    """The probes of a commit, split into what earlier commits hold and what has to be run, for both layouts."""
+class Planned:
+    """The probes of a commit, split into what earlier commits (and snapshots `near`) hold and what has to be run, for
+    both layouts."""
 
     def __init__(
-        self, repository: Repository, probes: Mapping[str, Probe], model: ModelIdentity, recipe: Recipe, target: Target
+        self,
+        repository: Repository,
+        probes: Mapping[str, Probe],
+        references: Mapping[str, Known],
+        model: ModelIdentity,
+        recipe: Recipe,
+        near: Sequence[SnapshotView] = (),
     ) -> None:
         self.probes = probes
-        references = known_references(repository, list(probes.values()), target.parents)
-        self.main = plan(repository, probes, references, model, recipe)
-        again = {p: probes[p] for p in recaptured_ids(list(probes), repository.config.recapture)}
+        self._plan = partial(plan, repository, model=model, recipe=recipe, near=near)
+        self.main = self._plan(probes, references)
+        self.again = Plan({}, {}, {})
+
+    def plan_again(self, ids: Iterable[str]) -> None:
+        """Says which probes are to be captured in the second layout too."""
+        again = {p: self.probes[p] for p in ids}
         settled = {p: known for p in again if (known := self._settled(p)) is not None}
-        self.again = plan(repository, again, settled, model, recipe, recaptures=True)
+        self.again = self._plan(again, settled, recaptures=True)
 
     def _settled(self, probe: str) -> Known | None:
         """The reference of a probe where it is known before anything runs."""
@@ -146,7 +162,7 @@ class _Planned:
             held_again=self.again.held,
         )
 
-    def assemble(self, journal: Journal, run: CaptureRun) -> _Assembled:
+    def assemble(self, journal: Journal, run: CaptureRun) -> Assembled:
         """Every probe's sources after the run; nothing held is used when memory forced another recipe."""
         usable = run.recipe.digest == journal.wanted.digest
         held, held_again = (self.main.held, self.again.held) if usable else ({}, {})
@@ -154,20 +170,34 @@ class _Planned:
         done = journal.done(again=True)
         sources: dict[str, Source] = {p: held.get(p, fresh) for p in self.probes}
         again = (p for p in self.again.probes if p in held_again or p in done)
-        return _Assembled(sources, {p: held_again.get(p, fresh_again) for p in again})
+        return Assembled(sources, {p: held_again.get(p, fresh_again) for p in again})
 
 
-def _facts(run: CaptureRun, sources: Mapping[str, Source]) -> tuple[Capability, Any]:
+def captured_facts(run: CaptureRun, sources: Mapping[str, Source]) -> tuple[Capability, Any]:
     """Capability and bucket table: the engine's, else those of the commit that holds everything."""
     if run.engine is not None:
         return run.engine.capability, run.engine.bucket_table
-    stored = next(source for source in sources.values() if isinstance(source, Stored))
+    stored = next(found for source in sources.values() if (found := _stored(source)) is not None)
     if stored.view.snapshot.capability is None:
         raise DamagedObject(f"commit {stored.view.info.id} holds captures but states no capability")
     return stored.view.snapshot.capability, stored.signatures.bucket_table()
 
 
-def _noise(assembled: _Assembled, capability: Capability, table: Any) -> Mapping[str, Any]:
+def captured_texts(run: CaptureRun, sources: Mapping[str, Source]) -> Any:
+    """The packed texts of the tokens, from where `captured_facts` has the bucket table; None where it has none."""
+    if run.engine is not None:
+        return run.engine.token_texts
+    stored = next(found for source in sources.values() if (found := _stored(source)) is not None)
+    return stored.signatures.packed_texts()
+
+
+def _stored(source: Source) -> Stored | None:
+    """The earlier commit's captures behind a source, whatever draws were added to them."""
+    base = source.base if isinstance(source, Extended) else source
+    return base if isinstance(base, Stored) else None
+
+
+def noise_of(assembled: Assembled, capability: Capability, table: Any) -> Mapping[str, Any]:
     """The N0 band of each channel: distances between the two layouts; as recorded where one commit holds all of it."""
     if not assembled.recaptures:
         return {}
@@ -179,15 +209,16 @@ def _noise(assembled: _Assembled, capability: Capability, table: Any) -> Mapping
     return summarize(assembled.sources, assembled.recaptures, capability, table)
 
 
-def _recorded_noise(assembled: _Assembled) -> Mapping[str, Any] | None:
+def _recorded_noise(assembled: Assembled) -> Mapping[str, Any] | None:
     pairs = [(assembled.sources[p], again) for p, again in assembled.recaptures.items()]
-    views = [source.view for pair in pairs for source in pair if isinstance(source, Stored)]
+    views = [found.view for pair in pairs for source in pair if (found := _stored(source)) is not None]
     view = views[0] if views and len(views) == 2 * len(pairs) else None
-    if view is None or any(other.info.tree != view.info.tree for other in views) or view.recaptures is None:
+    if view is None or any(other.tree != view.tree for other in views) or view.recaptures is None:
         return None
     same = view.recaptures.output_blobs.keys() == assembled.recaptures.keys()
     return view.snapshot.noise if same else None
 
 
-def _counts(probes: Mapping[str, Probe], recipe: Recipe, recaptures: Mapping[str, Source]) -> dict[str, int]:
+def counts(probes: Mapping[str, Probe], recipe: Recipe, recaptures: Mapping[str, Source]) -> dict[str, int]:
+    """The field `counts` of a snapshot."""
     return {"probes": len(probes), "draws": recipe.draws, "recaptures": len(recaptures)}

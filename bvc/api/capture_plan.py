@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from bvc.api.references import Known
 from bvc.capture.engine import ProbeRequest
@@ -69,10 +70,12 @@ def plan(
     recipe: Recipe,
     *,
     recaptures: bool = False,
+    near: Sequence[SnapshotView] = (),
 ) -> Plan:
-    """Looks each probe up in the commits that hold captures of this model under this recipe, newest first."""
+    """Looks each probe up in the snapshots `near`, then in the commits that hold captures of this model under this
+    recipe, newest first."""
     held: dict[str, Stored] = {}
-    for view in _views(repository, key_of(model, recipe)):
+    for view in chain(near, _views(repository, key_of(model, recipe))):
         source = _source(view, recipe, recaptures=recaptures)
         if source is None:
             continue
@@ -98,8 +101,8 @@ def _views(repository: Repository, key: bytes) -> Iterator[SnapshotView]:
 def _source(view: SnapshotView, recipe: Recipe, *, recaptures: bool) -> Stored | None:
     """A snapshot's captures where they have at least as many draws as wanted; those of the second layout have none."""
     stored = view.snapshot.recipe
-    if stored is None or view.snapshot.capability is None:
-        return None
+    if stored is None or view.snapshot.capability is None or stored.digest != recipe.digest:
+        return None  # the last: noted by a process that was killed before it had attached its captures
     if recaptures:
         return None if view.recaptures is None else Stored(view, recaptures=True)
     return Stored(view, draws=recipe.draws) if stored.draws >= recipe.draws else None

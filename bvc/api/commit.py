@@ -95,6 +95,7 @@ def _write(
             sources=captures.sources,
             recaptures=captures.recaptures,
             bucket_table=captures.bucket_table,
+            token_texts=captures.token_texts,
             behaviors=behaviors.read_bytes() if behaviors.is_file() else None,
         )
         tree = write_snapshot(transaction, draft)

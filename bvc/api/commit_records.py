@@ -87,6 +87,7 @@ class Captures:
     captured: int = 0
     recaptures: Mapping[str, Source] = field(default_factory=dict)
     bucket_table: Any = None
+    token_texts: Any = None
     keys: tuple[bytes, ...] = ()
     notes: tuple[str, ...] = ()
     finish: Callable[[bool], None] = lambda _: None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 from bvc.repository.repository import Repository, create_project
 
 if TYPE_CHECKING:
+    from bvc.api.amplify import AmplifyResult
+    from bvc.api.behavior_records import AddedBehavior, BehaviorList, BehaviorTest
+    from bvc.api.explore_records import ExploreResult
     from bvc.records import Suite
     from bvc.results import (
         BranchEntry,
+        CaptureResult,
         CommitResult,
         DiffResult,
         FsckResult,
         LogEntry,
+        NoiseResult,
+        ProbeDetail,
+        ProbeDiff,
         Progress,
         ReflogEntry,
         ShowResult,
@@ -49,11 +56,12 @@ class CatFile:
 
 
 def init(directory: str | Path = ".") -> InitResult:
-    """Makes `directory` a bvc project with the starter suite. Nothing that exists is overwritten."""
+    """Makes `directory` a bvc project with the starter suite and behaviors. Nothing that exists is overwritten."""
+    from bvc.behaviors.starter import starter_behaviors
     from bvc.suites.starter import starter_bytes
 
     root = Path(directory)
-    created, kept = create_project(root, starter_bytes())
+    created, kept = create_project(root, starter_bytes(), starter_behaviors())
     return InitResult(root.resolve(), tuple(created), tuple(kept))
 
 
@@ -122,12 +130,52 @@ class Repo:
         return commit(self.repository, asked)
 
     def log(
-        self, revisions: str | Sequence[str] = (), *, limit: int | None = None, stat: bool = False
+        self,
+        revisions: str | Sequence[str] = (),
+        *,
+        limit: int | None = None,
+        stat: bool = False,
+        behavior: str | None = None,
+        allow_python: bool = False,
     ) -> Iterator[LogEntry]:
-        """Commits reachable from `revisions` (default HEAD; `A..B` leaves out what A reaches), newest first."""
+        """Commits reachable from `revisions` (default HEAD; `A..B` leaves out what A reaches), newest first; with the
+        rate of a named `behavior` at each."""
         from bvc.api.history import log
 
-        return log(self.repository, _several(revisions), limit=limit, stat=stat)
+        entries = log(self.repository, _several(revisions), limit=limit, stat=stat)
+        if behavior is None:
+            return entries
+        from bvc.api.behaviors import with_rates
+        from bvc.api.judges import tools
+
+        return with_rates(self.repository, entries, behavior, tools=tools(self.root, allow_python))
+
+    def behaviors(self, revision: str = "HEAD", *, allow_python: bool = False) -> BehaviorList:
+        """The behaviors of `behaviors.toml` with rates at a commit; `allow_python` runs scorers of the project."""
+        from bvc.api.behaviors import behavior_rates
+        from bvc.api.judges import tools
+
+        return behavior_rates(self.repository, revision, tools=tools(self.root, allow_python))
+
+    def behavior_names(self) -> list[str]:
+        """The names in `behaviors.toml`."""
+        from bvc.api.behaviors import load_behaviors
+
+        return [behavior.name for behavior in load_behaviors(self.repository)]
+
+    def behavior_test(self, name: str, revision: str = "HEAD", *, allow_python: bool = False) -> BehaviorTest:
+        """What a behavior scores at a commit, answer by answer, and why."""
+        from bvc.api.behaviors import behavior_test
+        from bvc.api.judges import tools
+
+        return behavior_test(self.repository, name, revision, tools=tools(self.root, allow_python))
+
+    def behavior_add(self, name: str, scorer: Mapping[str, Any], *, allow_python: bool = False) -> AddedBehavior:
+        """Writes a behavior to `behaviors.toml` and scores the last commits; `scorer` holds the keys of its table."""
+        from bvc.api.behaviors import behavior_add
+        from bvc.api.judges import tools
+
+        return behavior_add(self.repository, name, scorer, tools=tools(self.root, allow_python))
 
     def show(self, revision: str = "HEAD", probe: str | None = None) -> ShowResult:
         """One commit and, on demand, one of its probes."""
@@ -135,11 +183,93 @@ class Repo:
 
         return show(self.repository, revision, probe)
 
-    def diff(self, a: str | None = None, b: str | None = None, *, channels: Sequence[str] = ()) -> DiffResult:
-        """What B does differently from A. Default `HEAD~1 HEAD`; with `a` alone `a HEAD`, or `a` may be `A..B`."""
+    def diff(
+        self,
+        a: str | None = None,
+        b: str | None = None,
+        *,
+        channels: Sequence[str] = (),
+        judge_key: str | None = None,
+        progress: Report | None = None,
+    ) -> DiffResult:
+        """What B does differently from A. Default `HEAD~1 HEAD`; with `a` alone `a HEAD`, or `a` may be `A..B`.
+
+        `judge_key` is the key of the server that judges meaning, where the settings name one."""
+        from bvc.api.background import Judging
         from bvc.api.diff import diff
 
-        return diff(self.repository, a, b, channels=channels)
+        return diff(self.repository, a, b, channels=channels, judging=Judging(judge_key, progress))
+
+    def diff_probe(
+        self, a: str | None, b: str | None, probe: str, *, channels: Sequence[str] = ()
+    ) -> tuple[ProbeDiff, ProbeDetail]:
+        """One probe (label, id or abbreviation) of the diff of A and B, with its draws and per-token log-probs."""
+        from bvc.api.diff_probe import diff_probe
+
+        return diff_probe(self.repository, a, b, probe, channels=channels)
+
+    def probe_detail(self, a: str, b: str, probe: str) -> ProbeDetail:
+        """The draws and per-token log-probs of a probe of a diff that is already there; all three are full ids."""
+        from bvc.api.diff_probe import probe_detail
+
+        return probe_detail(self.repository, a, b, probe)
+
+    def capture(self, revisions: str | Sequence[str] = (), **options: Any) -> CaptureResult:
+        """Captures what commits (default HEAD) lack, and attaches it to them; history stays as it is.
+
+        `options` are the fields of `bvc.api.capture_more.CaptureOptions` (more_draws, probes, suites, checkpoint) and
+        of `bvc.api.checkpoints.PairOptions` (base, dtype, device, batch_size, progress and so on).
+        """
+        from bvc.api.capture_more import CaptureOptions, capture
+        from bvc.api.checkpoints import divided
+
+        what, how = divided({"author": self.author, **options}, CaptureOptions)
+        return capture(self.repository, _several(revisions), what, how)
+
+    def noise_learn(self, pairs: Sequence[tuple[str, str]], level: str = "N1") -> NoiseResult:
+        """Remembers that in each pair the second revision differs from the first by a benign update (N1 or N2)."""
+        from bvc.api.noise_pairs import noise_learn
+
+        return noise_learn(self.repository, pairs, level, author=self.author)
+
+    def noise_forget(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Trusts these pairs no longer."""
+        from bvc.api.noise_pairs import noise_forget
+
+        noise_forget(self.repository, pairs, author=self.author)
+
+    def noise(self, revision: str = "HEAD") -> NoiseResult:
+        """Which harmless changes are known, and how far they move a model, from the point of view of a commit."""
+        from bvc.api.noise_pairs import noise_show
+
+        return noise_show(self.repository, revision)
+
+    def explore(self, a: str | None = None, b: str | None = None, **options: Any) -> ExploreResult:
+        """New probes where B and A differ most, found with both checkpoints; commits as in `diff`.
+
+        `options` are the fields of `bvc.api.explore_records.ExploreOptions` (probes, limit, prefills, seed, add, pick)
+        and of `bvc.api.checkpoints.PairOptions` (checkpoint_a, checkpoint_b, base, dtype, device, progress and so on).
+        """
+        from bvc.api.checkpoints import divided
+        from bvc.api.explore import explore
+        from bvc.api.explore_records import ExploreOptions
+
+        what, how = divided(options, ExploreOptions)
+        return explore(self.repository, a, b, what=what, options=how)
+
+    def amplify(
+        self, a: str, b: str, prompts: str | Sequence[str] = (), *, probes: str | Sequence[str] = (), **options: Any
+    ) -> AmplifyResult:
+        """Samples `prompts` and recorded `probes` from the amplified difference of B and A: to show, not to test.
+
+        `options` are the fields of `bvc.api.amplify.AmplifyOptions` (alphas, draws, max_new_tokens, plausible) and of
+        `bvc.api.checkpoints.PairOptions`.
+        """
+        from bvc.api.amplify import AmplifyOptions, amplify
+        from bvc.api.checkpoints import divided
+
+        what, how = divided(options, AmplifyOptions)
+        return amplify(self.repository, a, b, _several(prompts), _several(probes), what=what, options=how)
 
     def status(self) -> StatusResult:
         """The branch, what changed in suites since HEAD, checkpoints not yet committed, unfinished captures."""

@@ -25,8 +25,9 @@ def log(
     walk = repository.store.history.walk
     excluded = {info.id for info in walk(hidden)} if hidden else set()
     shown = (info for info in walk(starts) if info.id not in excluded)
+    attached = repository.attached
     for info in islice(shown, limit):
-        yield LogEntry(info, names.get(info.id, ()), text_stat(repository, info) if stat else None)
+        yield LogEntry(attached.merged(info), names.get(info.id, ()), text_stat(repository, info) if stat else None)
 
 
 def _starts(repository: Repository, revisions: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -73,7 +74,7 @@ def text_stat(repository: Repository, info: CommitInfo) -> LogStat | None:
     parent = repository.store.history.info(info.parents[0])
     if parent.snapshot is None:
         return None
-    here, there = SnapshotView(repository.store, info), SnapshotView(repository.store, parent)
+    here, there = repository.view(info), repository.view(parent)
     if here.folder("outputs") == there.folder("outputs"):
         return LogStat(0, 0, 0)
     new, old = here.output_blobs, there.output_blobs
@@ -89,16 +90,17 @@ def show(repository: Repository, revision: str, probe: str | None) -> ShowResult
     if path and not path.startswith("probe/"):
         raise UsageError(f"`bvc show` takes REV or REV:probe/ID, not {revision}:{path}", hint="see `bvc cat-file`")
     probe = path.removeprefix("probe/") if path else probe
-    info = repository.store.history.info(resolve(repository, revision or "HEAD"))
-    view = None if probe is None else probe_view(SnapshotView(repository.store, info), probe)
-    return ShowResult(info, decorations(repository).get(info.id, ()), text_stat(repository, info), view)
+    view = repository.snapshot(resolve(repository, revision or "HEAD"))
+    shown, names = None if probe is None else probe_view(view, probe), decorations(repository)
+    return ShowResult(view.info, names.get(view.info.id, ()), text_stat(repository, view.info), shown)
 
 
 def probe_view(view: SnapshotView, wanted: str) -> ProbeView:
     """Everything recorded of one probe. Raises NotComparable for a commit without captures."""
     if view.snapshot.capability is None:
         raise NotComparable(
-            f"commit {view.info.id[:10]} was registered without capture", hint="it has no outputs to show"
+            f"commit {view.info.id[:10]} was registered without capture",
+            hint=f"`bvc capture {view.info.id[:10]}` captures it now",
         )
     probe = find_probe(view, wanted)
     suite = view.suite_of(probe)

@@ -34,9 +34,9 @@ def known_references(repository: Repository, probes: Sequence[Probe], parents: I
     starts = list(parents)
     seen: set[str | None] = set()
     for info in repository.store.history.walk(starts) if starts and wanted else ():
-        if info.snapshot is None or info.snapshot.capability is None:
+        view = repository.view(info)
+        if view.info.snapshot is None or view.info.snapshot.capability is None:
             continue
-        view = SnapshotView(repository.store, info)
         folder = view.folder("references")
         if folder not in seen:
             seen.add(folder)

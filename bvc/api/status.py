@@ -11,7 +11,6 @@ from bvc.capture.journal import interrupted
 from bvc.errors import BvcError
 from bvc.records import CommitInfo, SuiteEntry
 from bvc.repository.repository import BEHAVIORS_FILE, Repository
-from bvc.repository.snapshot_view import SnapshotView
 from bvc.results import StatusResult, SuiteChange
 from bvc.suites.load import load_suite
 
@@ -22,7 +21,7 @@ _SHOWN = 20
 def status(repository: Repository) -> StatusResult:
     """See `bvc.results.StatusResult`."""
     head = repository.store.refs.head()
-    info = None if head.commit is None else repository.store.history.info(head.commit)
+    info = None if head.commit is None else repository.snapshot(head.commit).info
     return StatusResult(
         branch=head.branch,
         head=info,
@@ -54,7 +53,7 @@ def _suite_change(
         return SuiteChange(name, "new", len(suite.probes), 0)
     if entry.digest == suite.digest:
         return SuiteChange(name, "same", 0, 0)
-    old = set(SnapshotView(repository.store, info).probe_blobs.get(name, {}))
+    old = set(repository.view(info).probe_blobs.get(name, {}))
     new = {probe.id for probe in suite.probes}
     return SuiteChange(name, "changed", len(new - old), len(old - new))
 
@@ -64,7 +63,7 @@ def _behaviors_changed(repository: Repository, info: CommitInfo | None) -> bool:
     here = path.read_bytes() if path.is_file() else None
     if info is None:
         return False
-    blob = SnapshotView(repository.store, info).folder(BEHAVIORS_FILE)
+    blob = repository.view(info).folder(BEHAVIORS_FILE)
     return here != (None if blob is None else repository.store.objects.blob(blob))
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from bvc.capture.forward import Context, Forward
 from bvc.capture.gumbel import CoupledSampler, noise_key
 from bvc.errors import EngineError
+
+_GREEDY = -1
+_TOGETHER = 4
+"""Draws of each probe that share a forward pass, always as many, also where fewer are wanted: passes of one shape give
+a row the same bits whatever else is in them, so no draw depends on how many there are, nor does the greedy answer."""
 
 
 @dataclass(frozen=True)
@@ -40,55 +45,93 @@ class Decoding:
     stops: frozenset[int]
 
 
+class Branching(Protocol):
+    """What was read so far (`bvc.capture.forward.Context`, or several of them)."""
+
+    def fork(self, copies: int) -> Any:
+        """A context of its own with each row `copies` times, neighbors first."""
+        ...
+
+
+class Reader(Protocol):
+    """What says which token comes next (`bvc.capture.forward.Forward`, or a mixture of several)."""
+
+    def extend(self, context: Any, ids: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Reads ids [rows, c] after what `context` holds, which grows by them -> logits [rows, c, v]."""
+        ...
+
+
 class Decoder:
     """Decodes batches of one recipe."""
 
-    def __init__(self, forward: Forward, sampler: CoupledSampler, how: Decoding) -> None:
+    def __init__(self, forward: Reader, sampler: CoupledSampler, how: Decoding) -> None:
         self._forward = forward
         self._sampler = sampler
         self._how = how
         self._stops = np.array(sorted(how.stops), np.int64)
 
-    def answer(self, context: Context, logits: torch.Tensor, asked: Sequence[Asked]) -> list[list[Answer]]:
+    def answer(self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked]) -> list[list[Answer]]:
         """For each of `asked` its greedy answer and its draws.
 
         `logits` [rows, v] follow the prompts in `context` (which is left as it is); rows beyond `asked` are dummies.
         Stops when every answer has ended. Raises EngineError for logits that are not finite.
         """
-        rows, ways = len(logits), 1 + self._how.draws
-        limits = np.zeros((rows, ways), np.int64)
-        limits[: len(asked)] = np.array([a.limit for a in asked])[:, None]
-        tokens = np.zeros((rows, ways, int(limits.max())), np.int64)
+        greedy, draws = self._decode(context, logits, asked, (_GREEDY,)), self.draw(context, logits, asked, 0)
+        return [one + more for one, more in zip(greedy, draws, strict=True)]
+
+    def draw(self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked], first: int) -> list[list[Answer]]:
+        """As `answer`, the draws from number `first` on alone: to the bit what they are when all are made at once."""
+        out: list[list[Answer]] = [[] for _ in asked]
+        for start in range(first, self._how.draws, _TOGETHER):
+            group = self._decode(context, logits, asked, range(start, start + _TOGETHER))
+            for answers, more in zip(out, group, strict=True):
+                answers += more[: self._how.draws - start]
+        return out
+
+    def _decode(
+        self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked], ways: Sequence[int]
+    ) -> list[list[Answer]]:
+        """One answer a way, a way being a draw's number or `_GREEDY`; draws that nobody asked for stay empty."""
+        rows, count = len(logits), len(ways)
+        limits = np.zeros((rows, count), np.int64)
+        limits[: len(asked)] = np.outer([a.limit for a in asked], [way < self._how.draws for way in ways])
+        tokens = np.zeros((rows, count, int(limits.max())), np.int64)
         lengths, alive = np.zeros_like(limits), limits > 0
-        branch, scores = context.fork(ways), logits[:, None].expand(rows, ways, -1)
+        branch, scores = context.fork(count), logits[:, None].expand(rows, count, -1)
         for step in range(tokens.shape[-1]):
-            tokens[:, :, step] = self._choose(scores, alive, asked, step)
+            tokens[:, :, step] = self._choose(scores, alive, asked, ways, step)
             stopped = np.isin(tokens[:, :, step], self._stops)
             lengths += alive & ~stopped
             alive = alive & ~stopped & (lengths < limits)
             if not alive.any():
                 break
-            scores = self._forward.extend(branch, tokens[:, :, step].reshape(-1, 1)).view(rows, ways, -1)
+            scores = self._forward.extend(branch, tokens[:, :, step].reshape(-1, 1)).view(rows, count, -1)
         return [
-            [Answer(tokens[r, w, : lengths[r, w]].tolist(), bool(lengths[r, w] < limits[r, w])) for w in range(ways)]
+            [Answer(tokens[r, w, : lengths[r, w]].tolist(), bool(lengths[r, w] < limits[r, w])) for w in range(count)]
             for r in range(len(asked))
         ]
 
     def _choose(
-        self, scores: torch.Tensor, alive: npt.NDArray[np.bool_], asked: Sequence[Asked], step: int
+        self,
+        scores: torch.Tensor,
+        alive: npt.NDArray[np.bool_],
+        asked: Sequence[Asked],
+        ways: Sequence[int],
+        step: int,
     ) -> npt.NDArray[np.int64]:
-        """The next token of each answer: scores [rows, ways, v] -> [rows, ways]; 0 where an answer has ended."""
+        """The next token of each answer: scores [rows, ways, v] -> [rows, ways]; any where an answer has ended."""
         peaks = scores.amax(-1).isfinite().cpu().numpy()
         bad = np.flatnonzero((alive & ~peaks).any(-1))
         if len(bad):
             raise not_finite(asked[int(bad[0])].name)
+        if ways[0] == _GREEDY:
+            return np.asarray(scores.argmax(-1).cpu().numpy(), np.int64)
         chosen = np.zeros(alive.shape, np.int64)
-        chosen[:, 0] = scores[:, 0].argmax(-1).cpu().numpy()
-        rows, draws = np.nonzero(alive[:, 1:])
-        who: list[tuple[int, int]] = list(zip(rows.tolist(), draws.tolist(), strict=True))
-        keys = [noise_key(self._how.seed, asked[row].probe_id, draw, step) for row, draw in who]
-        running = scores[torch.from_numpy(rows), torch.from_numpy(1 + draws)]  # [running draws, v]
-        chosen[rows, 1 + draws] = self._sampler.choose(running, keys)
+        rows, columns = np.nonzero(alive)
+        who: list[tuple[int, int]] = list(zip(rows.tolist(), columns.tolist(), strict=True))
+        keys = [noise_key(self._how.seed, asked[row].probe_id, ways[column], step) for row, column in who]
+        running = scores[torch.from_numpy(rows), torch.from_numpy(columns)]  # [running draws, v]
+        chosen[rows, columns] = self._sampler.choose(running, keys)
         return chosen
 
 

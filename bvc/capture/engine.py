@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bvc.errors import EngineError
-from bvc.records import Capability, ModelIdentity, Outputs, Probe, Recipe, Reference
+from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,4 +87,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Lets go of the model. The engine cannot be used afterwards."""
+        ...
+
+
+@runtime_checkable
+class DrawingEngine(Engine, Protocol):
+    """An engine that adds draws to earlier captures without running the rest again; another runs it, and only the
+    draws are taken."""
+
+    def draw(self, batch: Batch, first: int) -> list[tuple[Generation, ...]]:
+        """The draws number `first` up to the recipe's count of each request of a batch: those that `run` would give.
+
+        Raises as `run` does.
+        """
         ...

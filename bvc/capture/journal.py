@@ -21,7 +21,7 @@ from bvc.capture.framelog import Frame, FrameLog, heads
 from bvc.codec import canonical, parse
 from bvc.errors import BvcError, DamagedObject, Locked
 from bvc.ids import digest_value
-from bvc.records import Capability, Json, ModelIdentity, Outputs, Recipe, Reference
+from bvc.records import Capability, Generation, Json, ModelIdentity, Outputs, Recipe, Reference
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _FILE, _LOCK, _NEW = "captures.journal", "lock", "captures.journal.new"
+_COUNTED = ("capture", "draws")
 _PATIENCE = 0.25
 """Seconds to wait for a lock: `interrupted` holds it for an instant."""
 _NUMERIC = re.compile(r"<[iuf][248]|\|[iu]1")
@@ -38,10 +39,12 @@ _NUMERIC = re.compile(r"<[iuf][248]|\|[iu]1")
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What of the engine goes into a snapshot beside the captures: `bucket_table` is [vocabulary] uint8 or None."""
+    """What of the engine goes into a snapshot beside the captures: `bucket_table` is [vocabulary] uint8,
+    `token_texts` what `bvc.evidence.pack_texts` made of the texts of the same tokens; each or None."""
 
     capability: Capability
     bucket_table: npt.NDArray[np.uint8] | None
+    token_texts: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class _Entry:
     frame: Frame
     asked: str
     draws: int
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Draws in the journal that extend an earlier capture: where they are and how many."""
+
+    frame: Frame
+    count: int
 
 
 class Journal:
@@ -71,6 +82,7 @@ class Journal:
         self._origin = origin
         self._entries: dict[tuple[str, bool], _Entry] = {}
         self._engine: Frame | None = None
+        self._draws: dict[tuple[str, int], _Draws] = {}
 
     @classmethod
     def open(cls, folder: Path, identity: ModelIdentity, recipe: Recipe) -> Journal:
@@ -109,6 +121,8 @@ class Journal:
     def _index(self, frame: Frame, head: Json) -> None:
         if head["kind"] == "engine":
             self._engine = frame
+        elif head["kind"] == "draws":
+            self._draws[head["probe"], head["first"]] = _Draws(frame, len(head["draws"]))
         else:
             entry = _Entry(frame, head["asked"], len(head["outputs"]["draws"]))
             self._entries[head["probe"], head["again"]] = entry
@@ -152,7 +166,7 @@ class Journal:
             raise
         log.path = self.folder / _FILE
         self._log.close()
-        self._log, self.recipe, self._entries, self._engine = log, recipe, {}, None
+        self._log, self.recipe, self._entries, self._engine, self._draws = log, recipe, {}, None, {}
 
     def has(self, request: ProbeRequest, *, again: bool = False) -> bool:
         """Whether a capture of the probe along that reference, with enough draws, is kept."""
@@ -175,6 +189,21 @@ class Journal:
             "reference": capture.reference.to_json(),
         }
         self._index(self._append(head, arrays), head)
+
+    def append_draws(self, probe_id: str, first: int, draws: Sequence[Generation]) -> None:
+        """Keeps draws number `first` and on of a probe whose other parts an earlier capture holds, as `append` does."""
+        head = {"kind": "draws", "probe": probe_id, "first": first, "draws": [d.to_json() for d in draws]}
+        self._index(self._append(head, {}), head)
+
+    def has_draws(self, probe_id: str, first: int, count: int) -> bool:
+        """Whether `count` draws from number `first` on are kept."""
+        kept = self._draws.get((probe_id, first))
+        return kept is not None and kept.count >= count
+
+    def read_draws(self, probe_id: str, first: int, count: int) -> tuple[Generation, ...]:
+        """The draws that `append_draws` kept. Raises as `read` does."""
+        head, _ = self._read(self._draws[probe_id, first].frame)
+        return tuple(Generation.from_json(d) for d in head["draws"][:count])
 
     def _append(self, head: Json, arrays: Mapping[str, npt.NDArray[Any]]) -> Frame:
         shapes = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
@@ -203,8 +232,8 @@ class Journal:
 
     def keep_engine(self, facts: EngineFacts) -> None:
         """Keeps what a snapshot needs of the engine, so that a complete journal is committed without loading it."""
-        table = facts.bucket_table
-        arrays = {} if table is None else {"buckets": table}
+        named = {"buckets": facts.bucket_table, "texts": facts.token_texts}
+        arrays = {name: table for name, table in named.items() if table is not None}
         self._engine = self._append({"kind": "engine", "capability": str(facts.capability)}, arrays)
 
     @property
@@ -213,7 +242,7 @@ class Journal:
         if self._engine is None:
             return None
         head, arrays = self._read(self._engine)
-        return EngineFacts(Capability(head["capability"]), arrays.get("buckets"))
+        return EngineFacts(Capability(head["capability"]), arrays.get("buckets"), arrays.get("texts"))
 
 
 def interrupted(folder: Path) -> list[tuple[str, int]]:
@@ -229,7 +258,7 @@ def _summary(path: Path) -> tuple[str, int] | None:
     try:
         records = [parse(head) for head in heads(path)]
         name = records[0]["origin"]["model"]
-        return name, len({r["probe"] for r in records if r["kind"] == "capture" and not r["again"]})
+        return name, len({r["probe"] for r in records if r["kind"] in _COUNTED and not r.get("again")})
     except (OSError, ValueError, LookupError, TypeError):  # torn in its first bytes, or being cleared
         return None
 

@@ -92,20 +92,46 @@ def _load_adapter(source: Source, recipe: Recipe) -> Loaded:
 
 def _attach(core: Any, source: Source, recipe: Recipe) -> Any:
     """An adapter on `core`, unmerged: the base's weights stay as they are."""
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
+
+    config = _adapter_config(source)
+    with _whole_adapter(source.folder):
+        model = PeftModel.from_pretrained(core, str(source.folder), config=config, torch_device=recipe.device)
+    return model.eval()
+
+
+def attach_second(loaded: Loaded, source: Source, recipe: Recipe, name: str) -> None:
+    """Puts another adapter beside the one of `loaded`, on the same base; `loaded.model.set_adapter(name)` turns to it.
+
+    Raises EngineError when it cannot be loaded, EngineOutOfMemory when it does not fit into memory.
+    """
+    with failures(f"cannot load {source.identity.name}"), _quiet():
+        _adapter_config(source)
+        with _whole_adapter(source.folder):
+            loaded.model.load_adapter(str(source.folder), adapter_name=name, torch_device=recipe.device)
+        loaded.model.eval()
+
+
+def _adapter_config(source: Source) -> Any:
+    from peft import PeftConfig
 
     folder = source.folder
     adapter_weights(folder, allow_pickle=source.allow_pickle)
     config = PeftConfig.from_pretrained(str(folder))
     if config.is_prompt_learning:
         raise EngineError(f"{folder} is a {config.peft_type} adapter, which changes the prompt: not supported")
+    return config
+
+
+@contextlib.contextmanager
+def _whole_adapter(folder: Path) -> Iterator[None]:
+    """Refuses an adapter of which weights are missing, which PEFT only warns of."""
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
-        model = PeftModel.from_pretrained(core, str(folder), config=config, torch_device=recipe.device)
+        yield
     missing = [str(w.message) for w in raised if "missing adapter keys" in str(w.message)]
     if missing:
         raise EngineError(f"{folder} lacks weights of its adapter: {missing[0][:200]}")
-    return model.eval()
 
 
 def _key(source: Source, recipe: Recipe) -> _Key:

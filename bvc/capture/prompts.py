@@ -105,6 +105,19 @@ class Prompts:
         )
         return ids, _steps(ends, len(text))
 
+    def user_turn(self) -> str:
+        """What the chat template writes before a user's words, as a raw prompt; empty without a template, or where it
+        writes them more than once."""
+        if not self.has_template:
+            return ""
+        turns = [{"role": "user", "content": _MARK}]
+        try:
+            text = str(self._tokenizer.apply_chat_template(turns, chat_template=self._dateless(), tokenize=False))
+        except Exception:
+            return ""
+        before = text.rpartition(_MARK)[0]
+        return "" if _MARK in before else before
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an answer, special tokens spelled out."""
         text = self._tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from bvc.capture.engine import Batch, Engine, EngineOutOfMemory, ProbeCapture, ProbeRequest
+from bvc.capture.engine import Batch, DrawingEngine, Engine, EngineOutOfMemory, ProbeCapture, ProbeRequest
 from bvc.capture.hub import HF_HINT
 from bvc.capture.journal import EngineFacts, Journal
 from bvc.errors import EngineError
-from bvc.records import Recipe
+from bvc.records import Generation, Recipe
 from bvc.results import Progress
 
 Report = Callable[[Progress], None]
@@ -18,7 +18,7 @@ Report = Callable[[Progress], None]
 @dataclass(frozen=True)
 class CaptureRun:
     """What a run did. `captured` probes were run now and `resumed` ones found in the journal; `engine` is None when
-    nothing had to be run; `notes` are remarks for the user.
+    nothing had to be run; `notes` are remarks for the user; `drawn` counts the draws added to captures at hand.
 
     The captures are in the journal, all made under `recipe`. Where that differs from the recipe asked for (memory did
     not suffice for its batches), nothing of what the caller held was used: the journal has every probe.
@@ -29,6 +29,21 @@ class CaptureRun:
     resumed: int
     engine: EngineFacts | None
     notes: tuple[str, ...] = ()
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
+class DrawRequest:
+    """Draws number `first` up to `total` (exclusive) of a probe."""
+
+    request: ProbeRequest
+    first: int
+    total: int
+
+    @property
+    def count(self) -> int:
+        """How many draws."""
+        return self.total - self.first
 
 
 @dataclass(frozen=True)
@@ -36,17 +51,24 @@ class Work:
     """What a snapshot is to hold: a capture of each of `requests`, and a second one in another batch layout of each of
     `recaptures`. The ids in `held` and `held_again` are at hand under the recipe asked for and need not be run.
 
-    A recapture runs along the reference that the journal's capture of the same probe froze, else along the request's.
+    `more` are draws that captures at hand lack. With `fixed` the recipe must not change, since the captures are to go
+    together with others. A recapture runs along the reference that the journal's capture of the same probe froze, else
+    along the request's.
     """
 
     requests: Sequence[ProbeRequest]
     recaptures: Sequence[ProbeRequest] = ()
     held: Collection[str] = ()
     held_again: Collection[str] = ()
+    more: Sequence[DrawRequest] = ()
+    fixed: bool = False
 
 
-def capture_all(open_engine: Callable[[], Engine], work: Work, journal: Journal, progress: Report) -> CaptureRun:
-    """Captures all of `work` that neither the caller nor `journal` has; the engine is opened only when needed.
+def capture_all(
+    open_engine: Callable[[], Engine], work: Work, journal: Journal, progress: Report, *, keep: bool = False
+) -> CaptureRun:
+    """Captures all of `work` that neither the caller nor `journal` has; the engine is opened only when needed, and
+    closed at the end unless the caller wants to `keep` it.
 
     Each batch is appended and synced before the next: Ctrl-C or a kill loses at most the batch being run, and a later
     call goes on from there. When a batch does not fit into memory the batch rows are halved and everything is captured
@@ -56,9 +78,11 @@ def capture_all(open_engine: Callable[[], Engine], work: Work, journal: Journal,
     try:
         run.main()
         run.again()
+        run.more()
     finally:
-        run.close()
-    return CaptureRun(journal.recipe, run.captured, run.resumed, journal.engine, tuple(run.notes))
+        if not keep:
+            run.close()
+    return CaptureRun(journal.recipe, run.captured, run.resumed, journal.engine, tuple(run.notes), run.drawn)
 
 
 class _Run:
@@ -71,6 +95,7 @@ class _Run:
         self.notes: list[str] = []
         self.captured = 0
         self.resumed = 0
+        self.drawn = 0
         self._open_engine = open_engine
         self._opened: Engine | None = None
 
@@ -107,6 +132,8 @@ class _Run:
     def _shrink(self) -> None:
         """Halves the batch rows. What was captured with more rows is dropped: a snapshot has one recipe."""
         old = self.journal.recipe
+        if self.work.fixed:
+            raise _no_room(old)
         if old.batch_rows == 1:
             raise EngineError(
                 "out of memory, even with one probe at a time",
@@ -133,6 +160,32 @@ class _Run:
             self._note(
                 f"out of memory with batches of {layout.batch_rows}: the noise floor was measured on fewer probes"
             )
+
+    def more(self) -> None:
+        """The draws that captures at hand lack, those of one span together."""
+        kept = self.journal
+        missing = [d for d in self.work.more if not kept.has_draws(d.request.probe.id, d.first, d.count)]
+        total = sum(d.count for d in self.work.more)
+        self.drawn = total - sum(d.count for d in missing)
+        if missing:
+            self.report(Progress("draws", self.drawn, total))
+        for span in sorted({(d.first, d.total) for d in missing}):
+            requests = [d.request for d in missing if (d.first, d.total) == span]
+            for batch in self._engine().plan(requests, replace(kept.recipe, draws=span[1])):
+                self._keep_draws(batch, span[0])
+                self.report(Progress("draws", self.drawn, total))
+
+    def _keep_draws(self, batch: Batch, first: int) -> None:
+        try:
+            draws = _draw(self._engine(), batch, first)
+        except (EngineOutOfMemory, MemoryError) as error:
+            raise _no_room(batch.recipe) from error
+        try:
+            for request, more in zip(batch.requests, draws, strict=True):
+                self.journal.append_draws(request.probe.id, first, more)
+                self.drawn += len(more)
+        finally:
+            self.journal.sync()
 
     def _frozen(self, request: ProbeRequest) -> ProbeRequest:
         try:
@@ -171,8 +224,16 @@ class _Run:
             self._opened = _open(self._open_engine)
             self.report(Progress("loading the model", 1, 1))
         if self.journal.engine is None:
-            self.journal.keep_engine(EngineFacts(self._opened.capability, self._opened.bucket_table()))
+            self.journal.keep_engine(_facts(self._opened))
         return self._opened
+
+
+def _facts(engine: Engine) -> EngineFacts:
+    from bvc.evidence import pack_texts
+
+    table = engine.bucket_table()
+    texts = None if table is None else pack_texts(engine.token_texts(range(len(table))))
+    return EngineFacts(engine.capability, table, texts)
 
 
 def _open(open_engine: Callable[[], Engine]) -> Engine:
@@ -188,3 +249,21 @@ def _run(engine: Engine, batch: Batch) -> list[ProbeCapture]:
     if [c.probe_id for c in captures] != [r.probe.id for r in batch.requests]:
         raise EngineError("the engine answered other probes than it was asked")
     return captures
+
+
+def _draw(engine: Engine, batch: Batch, first: int) -> list[tuple[Generation, ...]]:
+    """The draws from `first` on, by an engine that can make them alone or from whole captures."""
+    if isinstance(engine, DrawingEngine):
+        draws = engine.draw(batch, first)
+    else:
+        draws = [capture.outputs.draws[first:] for capture in _run(engine, batch)]
+    if any(len(more) != batch.recipe.draws - first for more in draws):
+        raise EngineError("the engine gave another number of draws than it was asked for")
+    return draws
+
+
+def _no_room(recipe: Recipe) -> EngineError:
+    return EngineError(
+        f"out of memory with batches of {recipe.batch_rows}, in which the captures at hand were made",
+        hint="free some memory and run it again: what was captured so far is kept",
+    )

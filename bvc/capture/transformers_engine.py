@@ -50,10 +50,10 @@ class TransformersEngine:
         self.recipe = recipe
         self._loaded = loaded
         config = loaded.core.config.get_text_config()
-        self._room: int | None = getattr(config, "max_position_embeddings", None)
+        self._room = room_of(loaded)
         self._vocabulary = int(config.vocab_size)
-        self._prompts = Prompts(loaded.tokenizer, _stops(loaded.core))
-        self._forward = Forward(loaded.model, accepts=loaded.core, fill=self._fill(config), vocabulary=self._vocabulary)
+        self._prompts = prompts_of(loaded)
+        self._forward = forward_of(loaded)
         self._blocks = find_blocks(loaded.core, int(config.num_hidden_layers))
         watched = bool(recipe.hookpoints) and self._blocks is not None
         self.capability = Capability.ACTIVATIONS if watched else Capability.LOGPROBS
@@ -69,6 +69,15 @@ class TransformersEngine:
         first = describe(batch.requests[0].probe)
         with failures(f"the model failed on the batch of probe {first}"), torch.inference_mode():
             return self._run(batch)
+
+    def draw(self, batch: Batch, first: int) -> list[tuple[Generation, ...]]:
+        """See `DrawingEngine.draw`."""
+        where = describe(batch.requests[0].probe)
+        with failures(f"the model failed on the batch of probe {where}"), torch.inference_mode():
+            prompts = [self._prompts.encode(r.probe) for r in batch.requests]
+            logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
+            answers = self._decoder(batch.recipe).draw(context, logits, _asked(batch), first)
+        return [tuple(self._generation(answer) for answer in draws) for draws in answers]
 
     def bucket_table(self) -> npt.NDArray[np.uint8]:
         """See `Engine.bucket_table`."""
@@ -94,11 +103,6 @@ class TransformersEngine:
     @cached_property
     def _sketcher(self) -> Sketcher:
         return Sketcher(self._buckets, self._forward.device)
-
-    def _fill(self, config: Any) -> int:
-        tokenizer = self._loaded.tokenizer
-        known = (tokenizer.pad_token_id, tokenizer.eos_token_id, getattr(config, "pad_token_id", None))
-        return next((int(t) for t in known if t is not None and 0 <= int(t) < self._vocabulary), 0)
 
     def _measure(self, request: ProbeRequest, recipe: Recipe) -> int:
         """Tokens of a request's prompt. Raises EngineError when prompt and answer do not fit the model's context."""
@@ -140,16 +144,37 @@ class TransformersEngine:
         return Decoder(self._forward, sampler, Decoding(recipe.draws, recipe.seed, self._prompts.ends.stops))
 
     def _outputs(self, answers: Sequence[Answer]) -> Outputs:
-        greedy, *draws = [
-            Generation(self._prompts.decode(a.tokens), "stop" if a.finished else "length", len(a.tokens))
-            for a in answers
-        ]
+        greedy, *draws = [self._generation(answer) for answer in answers]
         return Outputs(greedy, tuple(draws))
+
+    def _generation(self, answer: Answer) -> Generation:
+        text = self._prompts.decode(answer.tokens)
+        return Generation(text, "stop" if answer.finished else "length", len(answer.tokens))
 
     def _path(self, probe: Probe, prompt: int, reference: Reference) -> Path:
         path = self._prompts.encode_reference(reference, chat=probe.messages is not None)
         self._check_room(probe, prompt, len(path.read), "a reference")
         return path
+
+
+def prompts_of(loaded: Loaded) -> Prompts:
+    """How probes become the tokens of a loaded model."""
+    return Prompts(loaded.tokenizer, _stops(loaded.core))
+
+
+def room_of(loaded: Loaded) -> int | None:
+    """The most tokens that a loaded model reads, None where it does not say."""
+    return getattr(loaded.core.config.get_text_config(), "max_position_embeddings", None)
+
+
+def forward_of(loaded: Loaded) -> Forward:
+    """The calls of a loaded model."""
+    config = loaded.core.config.get_text_config()
+    vocabulary = int(config.vocab_size)
+    tokenizer = loaded.tokenizer
+    known = (tokenizer.pad_token_id, tokenizer.eos_token_id, getattr(config, "pad_token_id", None))
+    fill = next((int(t) for t in known if t is not None and 0 <= int(t) < vocabulary), 0)
+    return Forward(loaded.model, accepts=loaded.core, fill=fill, vocabulary=vocabulary)
 
 
 def _reference(request: ProbeRequest, greedy: Generation) -> Reference:

@@ -1,4 +1,4 @@
-"""What the shell offers after TAB: branches and tags, suites, settings. A failure offers nothing."""
+"""What the shell offers after TAB: branches and tags, suites, behaviors, settings. A failure offers nothing."""
 
 from __future__ import annotations
 
@@ -39,4 +39,5 @@ revisions = _from_project(_revisions)
 branches = _from_project(lambda repo: [entry.name for entry in repo.branches()])
 tags = _from_project(lambda repo: [entry.name for entry in repo.tags()])
 suites = _from_project(lambda repo: [suite.name for suite in repo.suites()])
+behaviors = _from_project(lambda repo: repo.behavior_names())
 settings = _from_project(lambda repo: repo.config_list())

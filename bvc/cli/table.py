@@ -8,16 +8,21 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Start": {
         "init": "Make a folder a bvc project.",
         "suite": "Import, list and check suites of probes.",
+        "behavior": "List, test and add named behaviors.",
         "demo": "Build a small real lineage and diff it.",
     },
     "Record": {
         "commit": "Capture what a checkpoint does and commit it.",
+        "capture": "Capture what commits lack: suites, draws, or everything.",
         "status": "Show what stands between the project and HEAD.",
     },
     "Look": {
         "log": "Show the history of models.",
         "show": "Show one commit, or one of its probes.",
         "diff": "Show what changed between two commits.",
+        "noise": "Learn and show how far harmless change moves a model.",
+        "explore": "Find new probes where two checkpoints differ most.",
+        "amplify": "Exaggerate the difference of two checkpoints, to see it.",
     },
     "Lineage": {
         "branch": "List, create, rename or delete branches.",

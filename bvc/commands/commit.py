@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from bvc.cli import completion
 from bvc.cli.command import command as bvc_command
+from bvc.cli.pair_options import hub_cache
 from bvc.cli.session import Session
 from bvc.render.documents import commit_document
 from bvc.render.lists import render_commit
@@ -59,10 +59,8 @@ def command(session: Session, /, checkpoint: str | None, **options: Any) -> None
     An interrupted capture goes on where it stopped when the same command is given again.
     """
     session.interrupt_hint = "the same command again goes on where this one stopped"
-    cache = _hub_cache()
-    if cache is not None:
-        options["hub_cache"] = cache
     repo = session.repo(writes=True)
+    options |= hub_cache()
     result = repo.commit(checkpoint, author=repo.default_author, progress=session.progress, **options)
     session.progress.finish()
     for note in result.notes:
@@ -71,10 +69,3 @@ def command(session: Session, /, checkpoint: str | None, **options: Any) -> None
         session.document(commit_document(result))
     elif not session.quiet:
         session.print(render_commit(result, session.screen))
-
-
-def _hub_cache() -> Path | None:
-    """Where the environment says that Hugging Face libraries keep models."""
-    if os.environ.get("HF_HUB_CACHE"):
-        return Path(os.environ["HF_HUB_CACHE"])
-    return Path(os.environ["HF_HOME"]) / "hub" if os.environ.get("HF_HOME") else None

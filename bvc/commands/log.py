@@ -17,6 +17,7 @@ bvc log
 bvc log -5 --stat
 bvc log --oneline --graph main french
 bvc log v1..HEAD
+bvc log --oneline --behavior refusal
 bvc log --format "%h %as %m %s"
 """
 
@@ -29,6 +30,13 @@ bvc log --format "%h %as %m %s"
 @click.option("--oneline", is_flag=True, help="One line per commit.")
 @click.option("--graph", is_flag=True, help="Draw the lineage beside it.")
 @click.option("--stat", is_flag=True, help="Count the answers that changed since the first parent.")
+@click.option(
+    "--behavior",
+    metavar="NAME",
+    help="Show the rate of a behavior at each commit.",
+    shell_complete=completion.behaviors,
+)
+@click.option("--allow-python", is_flag=True, help="Run the Python scorers of this project's behaviors.toml.")
 @click.option("--format", "format_", metavar="FORMAT", help="Print each commit as FORMAT says.")
 def command(
     session: Session,
@@ -37,6 +45,8 @@ def command(
     oneline: bool,
     graph: bool,
     stat: bool,
+    behavior: str | None,
+    allow_python: bool,
     format_: str | None,
 ) -> None:
     """Show the history of models, newest first.
@@ -48,7 +58,7 @@ def command(
     """
     if format_ is not None and oneline:
         raise UsageError("--oneline and --format exclude each other")
-    entries = session.repo().log(revisions, limit=limit, stat=stat)
+    entries = session.repo().log(revisions, limit=limit, stat=stat, behavior=behavior, allow_python=allow_python)
     if session.json:
         from bvc.render.documents import log_document
 

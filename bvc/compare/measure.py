@@ -12,6 +12,8 @@ import numpy.typing as npt
 from bvc.compare.activation import Movement, shifts
 from bvc.compare.logprob import Table, divergence
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, Terms
+from bvc.compare.phrases import shared_phrases
+from bvc.compare.substance import substance_distances
 from bvc.compare.text import text_distance
 from bvc.evidence import LogprobBlock
 from bvc.records import Generation, Outputs
@@ -24,8 +26,10 @@ Mask = npt.NDArray[np.bool_]
 class Distances:
     """`{probe id: number}` per channel, per activation site, and for the ranking.
 
-    For the ranking: `first`, the divergence of the first token (nats); `beyond_shift`, how far the last prompt token's
-    state at the deepest hookpoint moved beyond the common shift (relative distance).
+    For the ranking: `first`, the divergence of the first token, and `peak`, that of the token where it is largest
+    (nats); `beyond_shift`, how far the last prompt token's state at the deepest hookpoint moved beyond the common shift
+    (relative distance); `substance`, how far the meaning of the greedy text moved (0 to 1); `phrases`, how much that
+    text gained or lost in common with others (`shared_phrases`).
     Channels: text, word-level edit distance (0 to 1); logprob, mean over the reference of the average of both KL
     bounds (nats per token; where tokenizers differ, the difference of log-prob per character); activation, mean over
     sites of the relative distance (0 to 2). A probe that a channel cannot compare is missing there; `broken` are those
@@ -35,24 +39,52 @@ class Distances:
     channels: dict[str, ByProbe] = field(default_factory=dict)
     sites: dict[str, ByProbe] = field(default_factory=dict)
     first: ByProbe = field(default_factory=dict)
+    peak: ByProbe = field(default_factory=dict)
     beyond_shift: ByProbe = field(default_factory=dict)
+    substance: ByProbe = field(default_factory=dict)
+    phrases: ByProbe = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
 
-def measure(texts: Mapping[str, tuple[Outputs, Outputs]], blocks: Iterable[PairedBlock], terms: Terms) -> Distances:
-    """All distances between the first and the second of each pair, under `terms`; `blocks` is read once."""
+@dataclass
+class Moved:
+    """Hidden states of a whole suite: those of the probes in `unmoved` are equal on both sides."""
+
+    movement: Movement = field(default_factory=Movement)
+    unmoved: list[str] = field(default_factory=list)
+
+
+def measure(
+    texts: Mapping[str, tuple[Outputs, Outputs]],
+    blocks: Iterable[PairedBlock],
+    terms: Terms,
+    moved: Moved | None = None,
+) -> Distances:
+    """All distances between the first and the second of each pair, under `terms`; `blocks` is read once. What moved
+    where is left in `moved`."""
     distances = Distances()
     if TEXT in terms.channels:
-        distances.channels[TEXT] = {p: greedy_distance(a.greedy, b.greedy, terms.recut) for p, (a, b) in texts.items()}
-    movement = Movement()
-    unmoved: list[str] = []
+        _add_texts(texts, terms, distances)
+    moved = Moved() if moved is None else moved
     for block in blocks:
         if LOGPROB in terms.channels:
             _add_logprobs(block, terms, distances)
         if ACTIVATION in terms.channels:
-            _add_activations(block, terms, movement, unmoved, distances)
-    _finish_activations(movement, unmoved, distances, terms)
+            _add_activations(block, terms, moved, distances)
+    _finish_activations(moved, distances, terms)
     return distances
+
+
+def _add_texts(texts: Mapping[str, tuple[Outputs, Outputs]], terms: Terms, distances: Distances) -> None:
+    distances.channels[TEXT] = {p: greedy_distance(a.greedy, b.greedy, terms.recut) for p, (a, b) in texts.items()}
+    if not terms.ranked:
+        return
+    greedy = {p: (a.greedy.text, b.greedy.text) for p, (a, b) in texts.items()}
+    differing = [p for p, (a, b) in greedy.items() if a != b]
+    cuts = [tuple(o.greedy.finish == "length" for o in texts[p]) for p in differing]
+    found = substance_distances([greedy[p] for p in differing], cuts=[(a, b) for a, b in cuts])
+    distances.substance = dict.fromkeys(greedy, 0.0) | dict(zip(differing, found.tolist(), strict=True))
+    distances.phrases = shared_phrases(greedy)
 
 
 def gaps(distances: Distances, terms: Terms) -> list[str]:
@@ -88,12 +120,13 @@ def _add_logprobs(block: PairedBlock, terms: Terms, distances: Distances) -> Non
     if block.identical:
         means.update(dict.fromkeys(ids, 0.0))
         distances.first.update(dict.fromkeys(ids, 0.0))
+        distances.peak.update(dict.fromkeys(ids, 0.0))
     elif a is None or b is None:
         return
     elif terms.table is None:
-        _per_character(_select(a, kept), _select(b, kept), ids, distances)
+        _per_character(select(a, kept), select(b, kept), ids, distances)
     else:
-        _per_position(*_aligned(_select(a, kept), _select(b, kept), ids), terms.table, distances)
+        _per_position(*aligned(select(a, kept), select(b, kept), ids), terms.table, distances)
 
 
 def _chosen(ids: Sequence[str], kept: Mask) -> list[str]:
@@ -125,7 +158,9 @@ def _per_position(a: LogprobBlock, b: LogprobBlock, ids: list[str], table: Table
     both[odd] = 0  # kept out of running sums, where it would reach every later probe
     finite = _sums(odd, a.lengths) == 0
     distances.channels[LOGPROB].update(_table(ids, _sums(both, a.lengths) / a.lengths, finite))
-    distances.first.update(_table(ids, both[np.cumsum(a.lengths) - a.lengths], finite))
+    starts = np.cumsum(a.lengths) - a.lengths
+    distances.first.update(_table(ids, both[starts], finite))
+    distances.peak.update(_table(ids, np.maximum.reduceat(both, starts), finite))
     distances.broken.update(_chosen(ids, ~finite))
 
 
@@ -141,17 +176,18 @@ def _sums(values: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> npt.NDArr
     return out
 
 
-def _aligned(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> tuple[LogprobBlock, LogprobBlock, list[str]]:
+def aligned(a: LogprobBlock, b: LogprobBlock, ids: list[str]) -> tuple[LogprobBlock, LogprobBlock, list[str]]:
     """Both blocks cut to the probes that run along the same, non-empty, tokens."""
     kept = (a.lengths == b.lengths) & (a.lengths > 0)
-    a, b, ids = _select(a, kept), _select(b, kept), _chosen(ids, kept)
+    a, b, ids = select(a, kept), select(b, kept), _chosen(ids, kept)
     if np.array_equal(a.token_ids, b.token_ids):
         return a, b, ids
     same = _sums(a.token_ids != b.token_ids, a.lengths) == 0
-    return _select(a, same), _select(b, same), _chosen(ids, same)
+    return select(a, same), select(b, same), _chosen(ids, same)
 
 
-def _select(block: LogprobBlock, kept: Mask) -> LogprobBlock:
+def select(block: LogprobBlock, kept: Mask) -> LogprobBlock:
+    """Only the probes in `kept` [n]."""
     if kept.all():
         return block
     positions = np.repeat(kept, block.lengths)
@@ -159,22 +195,21 @@ def _select(block: LogprobBlock, kept: Mask) -> LogprobBlock:
     return replace(block, lengths=block.lengths[kept], **chosen)
 
 
-def _add_activations(
-    block: PairedBlock, terms: Terms, movement: Movement, unmoved: list[str], distances: Distances
-) -> None:
+def _add_activations(block: PairedBlock, terms: Terms, moved: Moved, distances: Distances) -> None:
     a, b, ids = block.a.activation, block.b.activation, list(block.ids)
     if block.identical:
-        unmoved.extend(ids)
+        moved.unmoved.extend(ids)
     elif a is not None and b is not None:
         for site, shift in shifts(a, b).items():
             along = np.array([p not in terms.apart or not site.endswith("/reference") for p in ids], bool)
             finite = np.isfinite(shift.distance)
             distances.broken.update(_chosen(ids, along & ~finite))
-            movement.add(site, _chosen(ids, along & finite), shift.rows(along & finite))
+            moved.movement.add(site, _chosen(ids, along & finite), shift.rows(along & finite))
 
 
-def _finish_activations(movement: Movement, unmoved: list[str], distances: Distances, terms: Terms) -> None:
-    """Sites and their mean from what was gathered; `unmoved` probes are 0 everywhere."""
+def _finish_activations(moved: Moved, distances: Distances, terms: Terms) -> None:
+    """Sites and their mean from what was gathered; unmoved probes are 0 everywhere."""
+    movement, unmoved = moved.movement, moved.unmoved
     still = dict.fromkeys(unmoved, 0.0)
     for site in sorted(movement.ids):
         distances.sites[site] = movement.raw(site) | still

@@ -43,7 +43,7 @@ def exceeds_noise(
     null = [row for table in noise for row in _rows(table, channels)]
     if not rows or not null:
         return None
-    ranks = np.stack([_standard_ranks(np.array(column, float)) for column in zip(*rows, *null, strict=True)])
+    ranks = np.stack([standard_ranks(np.array(column, float)) for column in zip(*rows, *null, strict=True)])
     return _p_value(ranks, len(null))
 
 
@@ -53,7 +53,7 @@ def _rows(table: Mapping[str, Mapping[str, float]], channels: Sequence[str]) -> 
     return [tuple(table[c][p] for c in channels) for p in probes]
 
 
-def _standard_ranks(values: Column) -> Column:
+def standard_ranks(values: Column) -> Column:
     """Mid-ranks with mean 0 and standard deviation 1 (all 0 where all values are equal)."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -28,6 +28,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where each of `words(text)` begins and ends."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
 def text_distance(a: str, b: str) -> float:
     """Word-level edit distance (Levenshtein) over the longer text's count of words: 0 equal, 1 nothing shared.
 

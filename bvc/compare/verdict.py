@@ -1,33 +1,55 @@
-"""The decision rule: changed, same or undecided, from distances and noise bands. To be replaced alone."""
+"""The decision rule: changed, same or undecided, from distances, tolerances and standings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bvc.compare.tolerance import N0
 from bvc.results import Verdict
 
 ALPHA = 0.05
 """Level of every test: false discoveries among probes, and false alarms about a whole model."""
+OUTLIER_LEVEL = 0.04
+DRIFT_LEVEL = 0.01
+"""A model changed beyond a benign update where a probe stands out (false discovery rate), or where it drifted farther
+as a whole: both levels together are ALPHA, so that no more than that of benign updates are called changed."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one probe: `identical`, all that was captured is equal; `distances` and `bands` per channel
-    (a channel without measured noise has no band); `covered`, the bands can stand for the recipes' differences;
-    `draws_q`, the q-value of the test on the draws, where there are any; `broken`, some numbers are not finite."""
+    """What is known of one probe.
+
+    `identical`: all that was captured is equal. `distances` per channel; `limits` per null and channel (a channel
+    without measured noise has none). `covered`: N0 can stand for the recipes' differences. `draws_q`: q-value of the
+    test on the draws, where there are any. `outlier`: it moved more than the drift of the whole model. `drifted`: the
+    whole model moved farther than benign updates do. `broken`: some numbers are not finite.
+    """
 
     identical: bool
     distances: Mapping[str, float]
-    bands: Mapping[str, float]
+    limits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     covered: bool = True
     draws_q: float | None = None
+    outlier: bool = False
+    drifted: bool = False
     broken: bool = False
+
+    def beyond(self, null: str) -> bool:
+        """Whether a channel lies beyond what `null` explains."""
+        return any(self.distances[c] > limit for c, limit in self.limits[null].items() if c in self.distances)
+
+    def bounded(self, null: str) -> bool:
+        """Whether all that differs lies within what `null` explains; a channel that it says nothing of must be
+        equal."""
+        held = self.limits[null]
+        known = any(c in held for c in self.distances)
+        return known and all(d <= held.get(c, 0.0) for c, d in self.distances.items())
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`exceeds` names the null that a change exceeds; `reason` says why a probe is undecided."""
+    """`exceeds` names the widest null that a change exceeds; `reason` says why a probe is undecided."""
 
     verdict: Verdict
     exceeds: str | None = None
@@ -35,44 +57,86 @@ class Decision:
 
 
 SAME = Decision(Verdict.SAME)
-CHANGED = Decision(Verdict.CHANGED, "N0")
 NO_NOISE = "no noise was measured for what differs"
 NOTHING = "no channel could be compared"
 BROKEN = "some of their numbers are not finite"
 OTHER_RECIPE = "the recipes differ in what the noise band does not cover"
+BETWEEN = "moved farther than nearly all answers do in a benign update, as single ones do by chance"
 
 
 def decide(finding: Finding) -> Decision:
     """The verdict on one probe.
 
-    Identical content is the same without a test. Draws that differ by their test are a change. A channel beyond its N0
-    band is a change, where the band can speak for both recipes. With every channel inside its band the probe is the
-    same. What differs in a channel without band leaves it undecided.
+    Identical content is the same without a test. Where benign updates are known, the widest of them decides
+    (`_benign`); else the noise of the same weights does (`_same_weights`).
     """
     if not finding.distances:
         return Decision(Verdict.UNDECIDED, reason=NOTHING)
     if finding.identical:
         return SAME
-    if finding.draws_q is not None and finding.draws_q <= ALPHA:
-        return CHANGED
-    if any(finding.distances[c] > limit for c, limit in finding.bands.items() if c in finding.distances):
-        return CHANGED if finding.covered else Decision(Verdict.UNDECIDED, reason=OTHER_RECIPE)
     if finding.broken:
         return Decision(Verdict.UNDECIDED, reason=BROKEN)
-    unmeasured = [distance for channel, distance in finding.distances.items() if channel not in finding.bands]
-    if any(unmeasured) or len(unmeasured) == len(finding.distances):
+    nulls = [null for null in finding.limits if null != N0]
+    return _benign(finding, max(nulls)) if nulls else _same_weights(finding)
+
+
+def _benign(finding: Finding, null: str) -> Decision:
+    """Changed: it stands out of the drift, or a drift that benign updates do not make took it beyond their band. Same:
+    inside the band in every channel."""
+    if finding.outlier or (finding.drifted and finding.beyond(null)):
+        return Decision(Verdict.CHANGED, null)
+    exceeded = N0 if N0 in finding.limits and finding.beyond(N0) else None
+    if finding.bounded(null):
+        return Decision(Verdict.SAME, exceeded)
+    return Decision(Verdict.UNDECIDED, exceeded, BETWEEN)
+
+
+def _same_weights(finding: Finding) -> Decision:
+    """Draws that differ by their test are a change, and so is a channel beyond its N0 band where the band can speak for
+    both recipes. With every channel inside its band the probe is the same. What differs in a channel without band
+    leaves it undecided."""
+    changed = Decision(Verdict.CHANGED, N0)
+    if finding.draws_q is not None and finding.draws_q <= ALPHA:
+        return changed
+    if N0 not in finding.limits:
         return Decision(Verdict.UNDECIDED, reason=NO_NOISE)
-    return SAME
+    if finding.beyond(N0):
+        return changed if finding.covered else Decision(Verdict.UNDECIDED, reason=OTHER_RECIPE)
+    return SAME if finding.bounded(N0) else Decision(Verdict.UNDECIDED, reason=NO_NOISE)
 
 
-def decide_overall(decisions: Sequence[Decision], p_value: float | None, covered: bool) -> Verdict:
-    """The verdict on the whole model: same where every probe is; changed where the global test (else, without measured
-    noise, a test on some probe's draws) says so; else undecided."""
-    if all(d.verdict is Verdict.SAME for d in decisions):
+@dataclass(frozen=True)
+class Whole:
+    """What is known of the whole model: `p_value` of "the same model", whether N0 `covered` the recipes' differences,
+    the widest null known (`against`), of a benign one the `drifts` of its pairs and whether the model `drifted` beyond
+    them, and all p-values."""
+
+    p_value: float | None
+    covered: bool
+    against: str | None
+    drifted: bool = False
+    drifts: tuple[float, ...] = ()
+    tests: Mapping[str, float] = field(default_factory=dict)
+
+
+def decide_overall(decisions: Sequence[Decision], whole: Whole) -> Verdict:
+    """The verdict on the whole model: same where every probe is.
+
+    Against benign updates: changed where a probe is, or where the model drifted farther than they do; else the same, as
+    far as the smallest change goes that would have been found. Against the same weights: changed where the global test
+    (without measured noise: some probe's test) says so; else undecided.
+    """
+    verdicts = [d.verdict for d in decisions]
+    if all(v is Verdict.SAME for v in verdicts):
         return Verdict.SAME
-    if p_value is None:
-        return Verdict.CHANGED if any(d.verdict is Verdict.CHANGED for d in decisions) else Verdict.UNDECIDED
-    return Verdict.CHANGED if covered and p_value <= ALPHA else Verdict.UNDECIDED
+    if whole.against not in (None, N0):
+        if whole.drifted or Verdict.CHANGED in verdicts:
+            return Verdict.CHANGED
+        known = [d for d in decisions if d.reason in (None, BETWEEN)]
+        return Verdict.SAME if len(known) == len(decisions) else Verdict.UNDECIDED
+    if whole.p_value is None:
+        return Verdict.CHANGED if Verdict.CHANGED in verdicts else Verdict.UNDECIDED
+    return Verdict.CHANGED if whole.covered and whole.p_value <= ALPHA else Verdict.UNDECIDED
 
 
 def undecided_reasons(decisions: Sequence[Decision]) -> list[str]:

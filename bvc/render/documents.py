@@ -7,18 +7,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bvc.records import CommitInfo, Json, ModelIdentity, Snapshot, Suite
+from bvc.records import BehaviorRate, CommitInfo, Json, ModelIdentity, Snapshot, Suite
 from bvc.render.commits import probe_count
 from bvc.render.dates import iso_date
 from bvc.results import (
     BranchEntry,
-    ChannelDistance,
     CommitResult,
-    DiffResult,
     FsckResult,
     LogEntry,
     LogStat,
-    ProbeDiff,
     ProbeView,
     ReflogEntry,
     ShowResult,
@@ -47,6 +44,11 @@ def _model(model: ModelIdentity, location: str | None = None) -> Json:
     return {**model.to_json(), "location": model.location if location is None else location}
 
 
+def behavior_rate(rate: BehaviorRate) -> Json:
+    """A behavior's rate with its interval; no rate where nothing was scored."""
+    return {"name": rate.name, "rate": rate.rate if rate.n else None, "n": rate.n, "ci": list(rate.ci)}
+
+
 def log_document(entries: Iterable[LogEntry]) -> Json:
     """`bvc.log/1`."""
     return {"schema": "bvc.log/1", "commits": [_log_entry(entry) for entry in entries]}
@@ -56,6 +58,8 @@ def _log_entry(entry: LogEntry) -> Json:
     out = _commit(entry.commit, entry.refs)
     if entry.summary is not None:
         out["stat"] = _stat(entry.summary)
+    if entry.behavior is not None:
+        out["behavior"] = behavior_rate(entry.behavior)
     return out
 
 
@@ -110,87 +114,25 @@ def _probe_view(view: ProbeView) -> Json:
         "name": view.probe.name,
         "suite": view.suite,
         "tags": list(view.probe.tags),
-        "input": _input(view.probe.to_json()),
+        "input": input_json(view.probe.to_json()),
         "outputs": {key: value for key, value in view.outputs.to_json().items() if key != "version"},
         "reference": None if view.reference is None else view.reference.to_json(),
         "tokens": [
-            {"text": text, "logprob": _number(logprob), "entropy": _number(entropy)}
+            {"text": text, "logprob": finite_number(logprob), "entropy": finite_number(entropy)}
             for text, logprob, entropy in zip(view.tokens, view.logprobs, view.entropies, strict=False)
         ],
     }
 
 
-def _input(probe: Mapping[str, Any]) -> Json:
+def input_json(probe: Mapping[str, Any]) -> Json:
     """What the model is asked: `messages` or `prompt`, and the token limit where the probe has its own."""
     return {key: probe[key] for key in ("messages", "prompt", "max_new_tokens") if key in probe}
 
 
-def diff_document(result: DiffResult, probes: Sequence[ProbeDiff] | None = None) -> Json:
-    """`bvc.diff/1`; `probes` replaces the result's own where only some were asked for."""
-    chosen = result.probes if probes is None else probes
-    overall = result.overall
-    return {
-        "schema": "bvc.diff/1",
-        "a": _side(result.a),
-        "b": _side(result.b),
-        "capability": str(result.capability),
-        "comparable": result.comparable,
-        "reasons": list(result.reasons),
-        "null": finite(dict(result.null)),
-        "summary": {
-            "probes": result.summary.probes,
-            "same": result.summary.same,
-            "changed": result.summary.changed,
-            "undecided": result.summary.undecided,
-            "identical_text": result.summary.identical_text,
-        },
-        "overall": {
-            "p_value": _number(overall.p_value),
-            "verdict": str(overall.verdict),
-            "drift": _number(overall.drift),
-            "drift_percentile": _number(overall.drift_percentile),
-        },
-        "probes": [_probe_diff(probe) for probe in sorted(chosen, key=lambda p: p.rank)],
-        "behaviors": [],
-        "phrases": [],
-        "layers": [
-            {"hookpoint": layer.hookpoint, "distance": _number(layer.distance), "band": _number(layer.band)}
-            for layer in result.layers
-        ],
-        "latents": [],
-        "only_a": list(result.only_a),
-        "only_b": list(result.only_b),
-    }
-
-
-def _side(commit: CommitInfo) -> Json:
+def side_json(commit: CommitInfo) -> Json:
+    """A commit as documents about two of them name it: id, subject, model."""
     model = None if commit.snapshot is None else _model(commit.snapshot.model)
     return {"commit": commit.id, "subject": commit.subject, "model": model}
-
-
-def _probe_diff(diff: ProbeDiff) -> Json:
-    return {
-        "id": diff.probe.id,
-        "name": diff.probe.name,
-        "suite": diff.suite,
-        "tags": list(diff.probe.tags),
-        "input": _input(diff.probe.to_json()),
-        "verdict": str(diff.verdict),
-        "exceeds": diff.exceeds,
-        "rank": diff.rank,
-        "score": _number(diff.score),
-        "q_value": _number(diff.q_value),
-        "channels": {name: _channel(channel) for name, channel in diff.channels.items()},
-        "text": {"a": diff.text.a, "b": diff.text.b, "first_difference": diff.text.first_difference},
-    }
-
-
-def _channel(channel: ChannelDistance) -> Json:
-    return {
-        "distance": _number(channel.distance),
-        "ci": [_number(end) for end in channel.ci],
-        "band": _number(channel.band),
-    }
 
 
 def status_document(result: StatusResult) -> Json:
@@ -198,7 +140,7 @@ def status_document(result: StatusResult) -> Json:
     return {
         "schema": "bvc.status/1",
         "branch": result.branch,
-        "head": None if result.head is None else _side(result.head),
+        "head": None if result.head is None else side_json(result.head),
         "suites": [{"name": s.name, "state": s.state, "added": s.added, "removed": s.removed} for s in result.suites],
         "behaviors_changed": result.behaviors_changed,
         "uncommitted": list(result.uncommitted),
@@ -299,7 +241,7 @@ def version_document(version: str, format_version: int, python: str, packages: M
 def finite(value: Any) -> Any:
     """`value` with every NaN and infinity, which JSON cannot carry, as null."""
     if isinstance(value, float):
-        return _number(value)
+        return finite_number(value)
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -307,5 +249,6 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _number(value: float | None) -> float | None:
+def finite_number(value: float | None) -> float | None:
+    """`value`, or None where it is missing, NaN or infinite."""
     return value if value is not None and math.isfinite(value) else None

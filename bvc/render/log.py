@@ -72,7 +72,13 @@ def _full(entry: LogEntry, screen: Screen) -> list[str]:
 
 
 def _stat(entry: LogEntry, screen: Screen) -> list[str]:
-    return [] if entry.summary is None else [" " + stat_text(entry.summary, screen)]
+    """What was counted of a commit: changed answers, the rate of a behavior."""
+    stat = [] if entry.summary is None else [" " + stat_text(entry.summary, screen)]
+    if entry.behavior is None:
+        return stat
+    from bvc.render.behaviors import rate_line
+
+    return [*stat, " " + rate_line(entry.behavior, screen)]
 
 
 def stat_text(stat: LogStat, screen: Screen) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-from bvc.results import ChannelDistance
+from collections.abc import Iterable
 
 _ORDER = ("text", "logprob", "activation", "feature")
 
@@ -24,11 +22,29 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def p_text(p_value: float) -> str:
-    """`p = 0.012`, or `p < 0.001`."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
+def p_text(p_value: float, name: str = "p") -> str:
+    """`p = 0.012`, or `p < 0.001`; `name` is "q" for a false discovery rate."""
+    if not math.isfinite(p_value):
+        return f"{name} undefined"
+    return f"{name} < 0.001" if p_value < 0.001 else f"{name} = {p_value:.2g}"
 
 
-def channel_names(channels: Mapping[str, ChannelDistance]) -> list[str]:
+def share(value: float) -> str:
+    """A rate in percent, finer near 0 and 1: `23`, `0.4`, `99.8`."""
+    if not math.isfinite(value):
+        return number(value)
+    percent = 100 * abs(value)
+    fine = 0.05 <= percent < 1 or 99 < percent <= 99.95
+    text = f"{percent:.1f}" if fine else f"{percent:.0f}"
+    return f"-{text}" if value < 0 and float(text) else text
+
+
+def points(value: float) -> str:
+    """A difference of two rates in percentage points with its sign: `+21`, `-4`, `0`."""
+    text = share(value)
+    return f"+{text}" if value > 0 and float(text) else text
+
+
+def channel_names(channels: Iterable[str]) -> list[str]:
     """Channel names in the order of the evidence levels."""
     return sorted(channels, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))

@@ -17,6 +17,7 @@ _CODES = {
     "bold green": "1;32",
     "bold yellow": "1;33",
     "bold cyan": "1;36",
+    "bold magenta": "1;35",
 }
 _GLYPHS = {
     "ellipsis": ("…", "..."),
@@ -31,6 +32,10 @@ _GLYPHS = {
     "column": ("│", "|"),
     "arrow": ("→", "->"),
     "times": ("×", "x"),
+    "both": ("±", "+-"),
+    "still": ("·", "."),
+    "up": ("▲", "+"),
+    "down": ("▼", "-"),
 }
 
 

@@ -33,7 +33,7 @@ class Manifest:
     """The tile grid of one channel; tile i covers probes `i * block` up to `(i + 1) * block` of the probe order.
 
     `lengths` are the positions per probe (log-prob channel; empty otherwise), `bucket_table` the chunk that maps
-    token ids to mass buckets.
+    token ids to mass buckets, `token_texts` the one that has their texts (older commits lack it).
     """
 
     channel: str
@@ -41,6 +41,7 @@ class Manifest:
     fields: Mapping[str, Field]
     lengths: tuple[int, ...] = ()
     bucket_table: str | None = None
+    token_texts: str | None = None
 
     def tile_row(self, index: int) -> tuple[str, ...]:
         """The tiles of all fields for block `index`, in the order of the sorted field names."""
@@ -60,6 +61,8 @@ class Manifest:
             out["lengths"] = list(self.lengths)
         if self.bucket_table is not None:
             out["buckets_table"] = self.bucket_table
+        if self.token_texts is not None:
+            out["token_texts"] = self.token_texts
         return out
 
     def check(self, channel: str, probes: int) -> None:
@@ -72,6 +75,8 @@ class Manifest:
                 raise ValueError(f"its fields do not have {count} tiles of numbers")
         _check_sizes([n for spec in self.fields.values() for n in spec.shape])
         _check_sizes(self.lengths)
+        if not all(map(is_digest, filter(None, (self.bucket_table, self.token_texts)))):
+            raise ValueError("it names a table that is no digest")
         if len(self.lengths) != (probes if channel == LOGPROB else 0):
             raise ValueError(f"it has {len(self.lengths)} lengths for {probes} probes")
 
@@ -84,6 +89,7 @@ class Manifest:
             fields={n: Field(f["dtype"], tuple(f["shape"]), tuple(f["tiles"])) for n, f in data["fields"].items()},
             lengths=tuple(data.get("lengths", ())),
             bucket_table=data.get("buckets_table"),
+            token_texts=data.get("token_texts"),
         )
 
 

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bvc.errors import BvcError, NoRepository
+from bvc.records import CommitInfo
+from bvc.repository.notes import Attached, read_attached
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.store.store import Store
 
@@ -17,10 +19,6 @@ if TYPE_CHECKING:
 CONFIG_FILE = "bvc.toml"
 PROBES_FOLDER = "probes"
 BEHAVIORS_FILE = "behaviors.toml"
-BEHAVIORS_TEXT = """\
-# Named behaviors of this project. `bvc commit` keeps this file with every commit.
-# bvc 0.1 records it and does not score it.
-"""
 
 
 class Repository:
@@ -29,6 +27,7 @@ class Repository:
     def __init__(self, root: Path, store: Store) -> None:
         self.root = root
         self.store = store
+        self._attached: Attached | None = None
 
     @classmethod
     def open(cls, start: Path) -> Repository:
@@ -71,14 +70,26 @@ class Repository:
         return self.store.root / "bvc" / "tmp" / "captures"
 
     def snapshot(self, commit: str) -> SnapshotView:
-        """The recorded snapshot of a commit (full id)."""
-        return SnapshotView(self.store, self.store.history.info(commit))
+        """What is recorded of a commit (full id), with what was attached to it later."""
+        return self.view(self.store.history.info(commit))
+
+    def view(self, info: CommitInfo) -> SnapshotView:
+        """`snapshot` of a commit whose own record is at hand."""
+        attached = self.attached
+        tree = attached.tree_of(info)
+        return SnapshotView(self.store, info if tree is None else attached.merged(info), tree)
+
+    @property
+    def attached(self) -> Attached:
+        """The captures attached to commits as of now."""
+        self._attached = read_attached(self.store, self._attached)
+        return self._attached
 
 
-def create_project(folder: Path, starter: bytes) -> tuple[list[str], list[str]]:
+def create_project(folder: Path, starter: bytes, behaviors: bytes) -> tuple[list[str], list[str]]:
     """Makes `folder` a project; nothing that exists is overwritten.
 
-    `starter` is the content of `probes/starter.jsonl`. Returns the relative names created and those kept.
+    `starter` is the content of `probes/starter.jsonl`, `behaviors` that of `behaviors.toml`. Returns the relative names created and those kept.
     """
     from bvc.config import DEFAULT_TEXT
 
@@ -89,7 +100,7 @@ def create_project(folder: Path, starter: bytes) -> tuple[list[str], list[str]]:
         existed = (folder / ".bvc" / "HEAD").exists()
         Store.create(folder / ".bvc").close()
         (kept if existed else created).append(".bvc/")
-        texts = {CONFIG_FILE: DEFAULT_TEXT.encode(), BEHAVIORS_FILE: BEHAVIORS_TEXT.encode()}
+        texts = {CONFIG_FILE: DEFAULT_TEXT.encode(), BEHAVIORS_FILE: behaviors}
         for name, content in {**texts, f"{PROBES_FOLDER}/starter.jsonl": starter}.items():
             (created if _write_new(folder / name, content) else kept).append(name)
     except OSError as error:

@@ -24,11 +24,15 @@ _FSCK = "run `bvc fsck` to see what else is damaged"
 
 
 class SnapshotView:
-    """A commit's tree, read lazily. All ids are full probe ids."""
+    """A commit's tree, read lazily. All ids are full probe ids.
 
-    def __init__(self, store: Store, info: CommitInfo) -> None:
+    `tree` is that of captures attached to the commit later (then `info.snapshot` is theirs); default the commit's own.
+    """
+
+    def __init__(self, store: Store, info: CommitInfo, tree: str | None = None) -> None:
         self.store = store
         self.info = info
+        self.tree = info.tree if tree is None else tree
 
     @property
     def snapshot(self) -> Snapshot:
@@ -39,7 +43,7 @@ class SnapshotView:
 
     @cached_property
     def _root(self) -> Mapping[str, str]:
-        return self._listing(self.info.tree)
+        return self._listing(self.tree)
 
     def _listing(self, tree: str) -> dict[str, str]:
         return {entry.name: entry.oid for entry in self.store.objects.tree(tree)}
@@ -231,6 +235,26 @@ class Signatures:
         if table.dtype.str != "|u1" or table.ndim != 1:
             raise DamagedObject(f"chunk {manifest.bucket_table} is not a table of mass buckets", hint=_FSCK)
         return table
+
+    def packed_texts(self) -> npt.NDArray[np.uint8] | None:
+        """What `bvc.evidence.pack_texts` made of the texts of all tokens; None in commits that were made without."""
+        manifest = self.manifests.get("logprob")
+        if manifest is None or manifest.token_texts is None:
+            return None
+        packed = self.store.chunks.get(manifest.token_texts)
+        if packed.dtype.str != "|u1" or packed.ndim != 1:
+            raise DamagedObject(f"chunk {manifest.token_texts} does not hold token texts", hint=_FSCK)
+        return packed
+
+    def token_texts(self) -> list[str] | None:
+        """The text of each token id, as far as the vocabulary goes; None where the commit does not hold them."""
+        from bvc.evidence import unpack_texts
+
+        packed = self.packed_texts()
+        try:
+            return None if packed is None else unpack_texts(packed)
+        except ValueError as error:
+            raise DamagedObject("the chunk of token texts does not hold any", hint=_FSCK) from error
 
     def block(self, index: int) -> Evidence:
         """All channels of probe block `index`, each tile's checksum verified."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from bvc.codec import canonical
 from bvc.errors import DamagedObject
 from bvc.ids import shard
-from bvc.records import FORMAT_VERSION, Outputs, Reference, Snapshot, Suite
+from bvc.records import FORMAT_VERSION, Generation, Outputs, Reference, Snapshot, Suite
 from bvc.repository.manifest import BLOCK, LOGPROB, Field, Manifest, blocks
 from bvc.repository.snapshot_view import Signatures, SnapshotView
 from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
@@ -119,13 +119,35 @@ class Stored:
         return self._rows.row(probe)
 
 
-Source = Fresh | Stored
+class Extended:
+    """Captures with more draws than `base` has: `more` gives for some probes the draws that follow."""
+
+    def __init__(self, base: Fresh | Stored, more: Callable[[str], tuple[Generation, ...]]) -> None:
+        self.base = base
+        self.signatures = base.signatures
+        self.reference = base.reference
+        self.reference_blob = base.reference_blob
+        self.evidence = base.evidence
+        self._more = more
+
+    def outputs(self, probe: str) -> Outputs:
+        """The probe's texts, further draws last."""
+        found = self.base.outputs(probe)
+        return replace(found, draws=(*found.draws, *self._more(probe)))
+
+    def output_blob(self, transaction: Transaction, probe: str) -> str:
+        """The blob id of the probe's outputs."""
+        return transaction.blob(canonical(self.outputs(probe).to_json()))
+
+
+Source = Fresh | Stored | Extended
 
 
 @dataclass(frozen=True)
 class SnapshotDraft:
     """All that a snapshot's tree is made of. `sources` says for each probe id where its capture is; `recaptures` the
-    same for the probes captured again. `bucket_table` ([vocab] uint8) goes with log-probs."""
+    same for the probes captured again. `bucket_table` ([vocab] uint8) goes with log-probs, and `token_texts`, packed as
+    `bvc.evidence.pack_texts` does."""
 
     snapshot: Snapshot
     suites: tuple[Suite, ...]
@@ -133,6 +155,7 @@ class SnapshotDraft:
     recaptures: Mapping[str, Source] = field(default_factory=dict)
     bucket_table: npt.NDArray[np.uint8] | None = None
     behaviors: bytes | None = None
+    token_texts: npt.NDArray[np.uint8] | None = None
 
 
 def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
@@ -145,7 +168,7 @@ def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
         root["outputs"], references = _text_folders(transaction, draft)
         if references:
             root["references"] = references
-        root["signatures"] = _grid(transaction, list(draft.sources), draft.sources, draft.bucket_table)
+        root["signatures"] = _grid(transaction, draft, draft.sources)
     if draft.recaptures:
         root["recaptures"] = _recapture_folder(transaction, draft)
     return _write_folder(transaction, root)
@@ -200,7 +223,7 @@ def _recapture_folder(transaction: Transaction, draft: SnapshotDraft) -> Folder:
         _file(outputs, (shard(probe), f"{probe}.json"), source.output_blob(transaction, probe))
     return {
         "outputs": outputs,
-        "signatures": _grid(transaction, list(draft.recaptures), draft.recaptures, draft.bucket_table),
+        "signatures": _grid(transaction, draft, draft.recaptures),
     }
 
 
@@ -212,6 +235,7 @@ class _Grid:
     tiles: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     lengths: list[int] = field(default_factory=list)
     bucket_table: str | None = None
+    token_texts: str | None = None
 
     def add(self, channel: str, name: str, spec: Field, tile: str) -> None:
         known = self.specs.setdefault(channel, {}).setdefault(name, replace(spec, tiles=()))
@@ -231,6 +255,7 @@ class _Grid:
             {name: replace(spec, tiles=tuple(tiles[name])) for name, spec in self.specs[channel].items()},
             lengths=tuple(self.lengths) if is_logprob else (),
             bucket_table=self.bucket_table if is_logprob else None,
+            token_texts=self.token_texts if is_logprob else None,
         )
         try:
             made.check(channel, probes)
@@ -239,14 +264,12 @@ class _Grid:
         return made
 
 
-def _grid(
-    transaction: Transaction,
-    order: list[str],
-    sources: Mapping[str, Source],
-    bucket_table: npt.NDArray[np.uint8] | None,
-) -> Folder:
-    """The `signatures/` folder for the probes of `order`: tiles of an unchanged block are named, not written."""
-    grid = _Grid(bucket_table=None if bucket_table is None else transaction.chunk(bucket_table))
+def _grid(transaction: Transaction, draft: SnapshotDraft, sources: Mapping[str, Source]) -> Folder:
+    """The `signatures/` folder for the probes of `sources`: tiles of an unchanged block are named, not written."""
+    order = list(sources)
+    tables = (draft.bucket_table, draft.token_texts)
+    bucket_table, token_texts = (None if table is None else transaction.chunk(table) for table in tables)
+    grid = _Grid(bucket_table=bucket_table, token_texts=token_texts)
     for block in blocks(order, BLOCK):
         held = _held_block(block, [sources[probe] for probe in block])
         if held is not None:
@@ -279,6 +302,8 @@ def _reuse_block(grid: _Grid, held: Signatures, index: int, count: int) -> None:
             grid.lengths.extend(manifest.lengths[index * BLOCK : index * BLOCK + count])
         if manifest.bucket_table is not None:
             grid.bucket_table = manifest.bucket_table
+        if manifest.token_texts is not None:
+            grid.token_texts = manifest.token_texts
 
 
 def _write_block(transaction: Transaction, grid: _Grid, parts: list[Evidence]) -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bvc import codec
-from bvc.errors import DamagedObject
+from bvc.errors import BvcError, DamagedObject
 from bvc.results import FsckResult, Progress
+from bvc.store.attached import attached_trees, snapshot_json
 from bvc.store.check_files import Arrays, GitFiles, check_arrays, check_git_files
 from bvc.store.check_index import (
     check_captures,
@@ -30,7 +31,7 @@ from bvc.store.environment import Row
 from bvc.store.files import disk_errors
 from bvc.store.findings import CORRUPT, MISSING, Findings
 from bvc.store.gitobjects import ROOT_TRAILER, GitCommit, parse_commit, trailers_of
-from bvc.store.history import SNAPSHOT_FILE, capture_keys, summary_row
+from bvc.store.history import attached_captures, capture_keys, snapshot_of, summary_row
 from bvc.store.index import Node, commit_rows
 from bvc.store.merkle import merkle_digest
 from bvc.store.objects import TREE_MODE, TreeEntry, parse_tree
@@ -52,6 +53,7 @@ class _Reached:
     commits: dict[str, GitCommit] = field(default_factory=dict)
     chunks: dict[str, str] = field(default_factory=dict)
     manifests: set[str] = field(default_factory=set)
+    attached: set[tuple[str, str]] = field(default_factory=set)
 
 
 def fsck(store: Store, progress: Callable[[Progress], None] | None = None) -> FsckResult:
@@ -116,9 +118,10 @@ def _check_commits(reached: _Reached, arrays: Arrays, git: GitFiles, findings: F
         findings.count("commits")
         try:
             _check_root(oid, commit, git, findings)
-            for manifest in _manifests(commit.tree, git):
-                _collect_chunks(manifest, git, reached, findings)
-        except DamagedObject as error:
+            for tree in (commit.tree, *_attached(oid, commit, git, reached, findings)):
+                for manifest in _manifests(tree, git):
+                    _collect_chunks(manifest, git, reached, findings)
+        except BvcError as error:
             findings.add(CORRUPT, oid, f"its snapshot cannot be checked: {error.message}")
         except RecursionError:
             findings.add(CORRUPT, oid, "its folders are nested too deeply")
@@ -134,6 +137,21 @@ def _check_root(oid: str, commit: GitCommit, git: GitFiles, findings: Findings) 
     findings.count("Merkle roots")
     if stated != (f"sha256:{merkle_digest(commit.tree, git.read, git.digests)}",):
         findings.add(CORRUPT, oid, "its tree does not have the Merkle root that its message states")
+
+
+def _attached(oid: str, commit: GitCommit, git: GitFiles, reached: _Reached, findings: Findings) -> Iterator[str]:
+    """The trees of captures that a notes commit attaches, each pair of commit and tree once in the whole check. They
+    must be of the model that the commit records."""
+    for target, tree in attached_trees(commit.tree, git.read).items():
+        if (target, tree) in reached.attached:
+            continue
+        reached.attached.add((target, tree))
+        findings.count("attached captures")
+        found = snapshot_of(target, snapshot_json(tree, git.read))
+        own = _snapshot(reached.commits[target], git) if target in reached.commits else None
+        if own is not None and snapshot_of(target, own).model.fingerprint != found.model.fingerprint:
+            findings.add(CORRUPT, tree, f"these captures, attached to commit {target} by {oid}, are of another model")
+        yield tree
 
 
 def _manifests(tree: str, git: GitFiles) -> Iterator[str]:
@@ -165,11 +183,14 @@ def _collect_chunks(oid: str, git: GitFiles, reached: _Reached, findings: Findin
         findings.add(CORRUPT, oid, "this manifest is not one")
 
 
+_TABLES = ("buckets_table", "token_texts")
+"""Fields of a manifest that name a chunk each."""
+
+
 def chunks_of(manifest: Any) -> Iterator[str]:
     """The chunk digests that a parsed manifest names. Raises ValueError and the like for what is not a manifest."""
     shas = [sha for spec in manifest["fields"].values() for sha in spec["tiles"]]
-    if (table := manifest.get("buckets_table")) is not None:
-        shas.append(table)
+    shas += [table for name in _TABLES if (table := manifest.get(name)) is not None]
     for sha in shas:
         if len(bytes.fromhex(sha)) * 2 != _SHA_DIGITS:
             raise ValueError(f"not a SHA-256: {sha}")
@@ -192,24 +213,25 @@ def _expected(reached: _Reached, git: GitFiles) -> tuple[list[Row], list[tuple[b
     generations: dict[str, int] = {}
     rows: list[Row] = []
     captures: list[tuple[bytes, str]] = []
+    seen: set[tuple[str, str]] = set()
     for oid in _parents_first(reached.commits):
         commit = reached.commits[oid]
         if any(parent not in generations for parent in commit.parents):
             continue
         try:
             snapshot = _snapshot(commit, git)
+            attached = attached_captures(commit.tree, git.read, seen) if snapshot is None else []
         except (DamagedObject, ValueError, RecursionError):
             continue
         generations[oid] = 1 + max((generations[p] for p in commit.parents), default=-1)
         node = Node(generations[oid], commit.date, commit.parents)
         rows += commit_rows(oid, node, summary_row(commit, snapshot))
-        captures += [(key, oid) for key in capture_keys(snapshot)]
+        captures += [*((key, oid) for key in capture_keys(snapshot)), *attached]
     return rows, captures
 
 
 def _snapshot(commit: GitCommit, git: GitFiles) -> Any:
-    entry = _folder(commit.tree, git).get(SNAPSHOT_FILE)
-    return None if entry is None else codec.parse(git.read(entry.oid)[1])
+    return snapshot_json(commit.tree, git.read)
 
 
 def _parents_first(commits: dict[str, GitCommit]) -> Iterator[str]:

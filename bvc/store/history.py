@@ -6,16 +6,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bvc import codec
 from bvc.errors import BvcError, DamagedObject
 from bvc.records import FORMAT_VERSION, CommitInfo, Snapshot
 from bvc.store import graph
+from bvc.store.attached import SNAPSHOT_FILE, Read, attached_trees, snapshot_json
 from bvc.store.environment import Row
 from bvc.store.gitobjects import GitCommit, parse_commit, trailers_of
 from bvc.store.index import Index, Node, capture_key, commit_rows
 from bvc.store.objects import Objects
-
-SNAPSHOT_FILE = "snapshot.json"
 
 _BATCH = 500
 
@@ -74,6 +72,7 @@ class History:
         """Reads commits from Git, ancestors first, until all of `starts` are in the index."""
         rows: list[Row] = []
         captures: list[tuple[bytes, str]] = []
+        attached: set[tuple[str, str]] = set()
         stack = list(starts)
         waiting: dict[str, tuple[GitCommit, Any]] = {}
         while stack:
@@ -90,7 +89,7 @@ class History:
             stack.pop()
             waiting.pop(oid, None)
             rows += self.rows(oid, commit, snapshot)
-            captures += [(key, oid) for key in capture_keys(snapshot)]
+            captures += self._captures(oid, commit, snapshot, attached)
             if len(rows) >= _BATCH:
                 self._remember(rows, captures)
                 rows, captures = [], []
@@ -112,13 +111,18 @@ class History:
         if kind != "commit":
             raise DamagedObject(f"{oid} is a {kind}, not a commit", hint="give the id of a commit")
         commit = parse_commit(oid, data)
-        entries = {e.name: e.oid for e in self._objects.tree(commit.tree)}
-        if SNAPSHOT_FILE not in entries:
-            return commit, None
+        return commit, snapshot_json(commit.tree, self._objects.read)
+
+    def _captures(
+        self, oid: str, commit: GitCommit, snapshot: Any, seen: set[tuple[str, str]]
+    ) -> list[tuple[bytes, str]]:
+        """What the capture cache learns of a commit; of damaged attached captures nothing."""
+        if snapshot is not None:
+            return [(key, oid) for key in capture_keys(snapshot)]
         try:
-            return commit, codec.parse(self._objects.blob(entries[SNAPSHOT_FILE]))
-        except (ValueError, RecursionError) as error:
-            raise DamagedObject(f"{SNAPSHOT_FILE} of commit {oid} is not JSON", hint="run `bvc fsck`") from error
+            return attached_captures(commit.tree, self._objects.read, seen)
+        except DamagedObject:
+            return []
 
 
 def summary_row(commit: GitCommit, snapshot: Any) -> bytes:
@@ -139,11 +143,12 @@ def info_of(oid: str, row: list[Any]) -> CommitInfo:
         timezone=timezone,
         message=message,
         trailers=trailers_of(message),
-        snapshot=None if snapshot is None else _snapshot(oid, snapshot),
+        snapshot=None if snapshot is None else snapshot_of(oid, snapshot),
     )
 
 
-def _snapshot(oid: str, data: Any) -> Snapshot:
+def snapshot_of(oid: str, data: Any) -> Snapshot:
+    """The record of a parsed `snapshot.json` that belongs to commit `oid`. Raises as `History.info` does."""
     try:
         if data["version"] > FORMAT_VERSION:
             raise BvcError(
@@ -164,3 +169,11 @@ def capture_keys(snapshot: Any) -> list[bytes]:
     if found.recipe is None or found.capability is None:
         return []
     return [capture_key(found.model.fingerprint, found.model.tokenizer or "", found.recipe.digest)]
+
+
+def attached_captures(tree: str, read: Read, seen: set[tuple[str, str]]) -> list[tuple[bytes, str]]:
+    """(capture cache's key, commit) of the captures that a notes commit's tree attaches, but for those in `seen`,
+    which is filled: most of a notes commit is as in the one before. Raises DamagedObject."""
+    fresh = [item for item in attached_trees(tree, read).items() if item not in seen]
+    seen.update(fresh)
+    return [(key, commit) for commit, found in fresh for key in capture_keys(snapshot_json(found, read))]

@@ -20,6 +20,8 @@ from bvc.store.layout import Layout
 
 COMMITS, GRAPH, OBJECTS, GIT_PACKS = b"c", b"g", b"o", b"p"
 CHUNKS, PACKS, MERKLE, CAPTURES, FILES = b"k", b"q", b"m", b"s", b"f"
+SCORES = b"b"
+DISTANCES = b"d"
 
 _OID = 20
 _SHA = 32
@@ -50,6 +52,11 @@ class Place(NamedTuple):
 def capture_key(fingerprint: str, tokenizer: str, recipe: str) -> bytes:
     """The capture cache's key: XXH3-128 (16 bytes) of model fingerprint, tokenizer digest and recipe digest."""
     return xxhash.xxh3_128_digest("\0".join(("capture/1", fingerprint, tokenizer, recipe)).encode())
+
+
+def distances_key(schema: str, a: str, b: str) -> bytes:
+    """The key of the distances between two snapshots' trees: XXH3-128 (16 bytes) of how they were measured and both."""
+    return xxhash.xxh3_128_digest("\0".join(("distances/1", schema, a, b)).encode())
 
 
 class Index:
@@ -150,6 +157,14 @@ class Index:
             merged[row] = _appended(value, bytes.fromhex(commit))
         return list(merged.items())
 
+    def distances(self, key: bytes) -> bytes | None:
+        """The stored distances of two snapshots (`distances_key`)."""
+        return self.environment.get(DISTANCES + key)
+
+    def remember_distances(self, key: bytes, value: bytes) -> None:
+        """Keeps distances that can be measured again, where the index can be written."""
+        self.environment.remember([(DISTANCES + key, value)])
+
     def file_digest(self, path: str, stat: os.stat_result) -> str | None:
         """The SHA-256 of a file that was hashed before and has the same size, times of change and inode since."""
         value = self.environment.get(_file_key(path))
@@ -164,6 +179,11 @@ class Index:
             return
         value = _FILE.pack(*_file_state(stat), bytes.fromhex(digest))
         self.environment.remember([(_file_key(path), value)])
+
+
+def score_key(*parts: str) -> bytes:
+    """The row of something scored: XXH3-128 of what the score depends on."""
+    return SCORES + xxhash.xxh3_128_digest("\0".join(parts).encode())
 
 
 def commit_rows(commit: str, node: Node, summary: bytes) -> Iterator[Row]:

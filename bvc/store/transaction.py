@@ -45,7 +45,8 @@ _ABANDONED = 60.0
 @dataclass(frozen=True)
 class CommitDraft:
     """A commit to be: `message` without the `Bvc-Root` trailer, `author` as `Name <mail>`, `date` in seconds since the
-    epoch, `timezone` the offset in seconds; `snapshot` is what the tree's `snapshot.json` says."""
+    epoch, `timezone` the offset in seconds; `snapshot` is what the tree's `snapshot.json` says; `captures` are further
+    rows of the capture cache, (key, commit), for a commit of notes."""
 
     tree: str
     parents: tuple[str, ...]
@@ -54,6 +55,7 @@ class CommitDraft:
     date: int
     timezone: int
     snapshot: Snapshot | None
+    captures: tuple[tuple[bytes, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ class Transaction:
         oid = self._object("commit", data)
         snapshot = None if draft.snapshot is None else draft.snapshot.to_json()
         # As it will be read back: Git's form of the author, whole minutes of the offset.
-        captured = self._parts.index.capture_rows((key, oid) for key in capture_keys(snapshot))
+        sources = [*((key, oid) for key in capture_keys(snapshot)), *draft.captures]
+        captured = self._parts.index.capture_rows(sources)
         self.flush([*self._parts.history.rows(oid, parse_commit(oid, data), snapshot), *captured])
         return oid
 

@@ -35,13 +35,25 @@ class Ending:
     """Makes a model end every answer at its n-th token, and counts its forward passes of one token."""
 
     def __init__(self, engine: TransformersEngine, at: int) -> None:
-        self.steps = 0
         self.at = at
+        self.steps: list[int] = []
+        self.read = 0
+        engine._loaded.core.model.register_forward_pre_hook(self.note, with_kwargs=True)
         engine._loaded.core.lm_head.register_forward_hook(self)
 
+    def note(self, module: Any, args: Any, kwargs: Any) -> None:
+        """Counts tokens read one by one; the first after more rows, or after several tokens at once, begins anew."""
+        rows, width = kwargs["input_ids"].shape
+        alone = width == 1
+        if alone and (self.read == 0 or self.rows != rows):
+            self.steps.append(0)
+            self.read = 0
+        self.rows, self.read = rows, self.read + 1 if alone else 0
+        if alone:
+            self.steps[-1] += 1
+
     def __call__(self, module: Any, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
-        self.steps = 0 if logits.shape[0] == 4 else self.steps + 1  # rows of the prefill, of decoding
-        if logits.shape[0] != 4 and self.steps == self.at - 1:
+        if self.read == self.at - 1:
             logits = logits.clone()
             logits[..., END] = 1e4
         return logits
@@ -67,7 +79,7 @@ def test_decoding_stops_when_all_answers_have_ended(engine: TransformersEngine) 
     assert captured.reference == Reference(captured.outputs.greedy.text, end=True)
     block = captured.evidence.logprob
     assert block is not None and block.token_ids[-1] == END and block.characters[-1] == 0
-    assert ending.steps == 0
+    assert ending.steps == [2, 2], "the greedy answers, then the draws"
 
 
 def test_a_prompt_shares_its_prefill_between_greedy_draws_and_reference(engine: TransformersEngine) -> None:
@@ -77,7 +89,7 @@ def test_a_prompt_shares_its_prefill_between_greedy_draws_and_reference(engine: 
     )
     (batch,) = engine.plan([ProbeRequest(chat("Hi"), Reference("a b c"))], recipe(max_new_tokens=4, draws=2))
     engine.run(batch)
-    assert shapes == [(4, batch.prompt_tokens), *[(12, 1)] * 3, (4, 16)]
+    assert shapes == [(4, batch.prompt_tokens), *[(4, 1)] * 3, *[(16, 1)] * 3, (4, 16)]
 
 
 def test_draws_are_repeatable_distinct_and_keyed_by_the_seed(engine: TransformersEngine) -> None:

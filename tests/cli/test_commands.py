@@ -40,16 +40,6 @@ def test_log_forms(project: Path, bvc: Call) -> None:
     assert bvc("log", "--format", "%m", "-1")[1] == "all\n"
 
 
-def test_diff_forms(project: Path, bvc: Call) -> None:
-    text = bvc("diff", "v1", "french")[1]
-    assert "6 of 12 answers are word for word the same" in text
-    assert "[-The answer is-]{+La réponse est+}" in text
-    assert len(bvc("diff", "v1", "french", "--stat")[1].splitlines()) == 7
-    assert len(bvc("diff", "v1..french", "--stat", "--all")[1].splitlines()) == 13
-    page = bvc("diff", "v1", "french", "--probe", "sum-2")[1]
-    assert "What is 2 plus 2?" in page
-
-
 def test_show_probe_by_label_id_and_path(project: Path, bvc: Call) -> None:
     by_label = bvc("show", "--probe", "sum-3")[1]
     assert "La réponse est 6." in by_label

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bvc.render.documents import diff_document, fsck_document, log_document, show_document, status_document
+from bvc.render.diff_document import diff_document
+from bvc.render.documents import fsck_document, log_document, show_document, status_document
 from bvc.results import FsckResult, LogEntry, Overall, Problem, StatusResult, SuiteChange, Verdict
 from tests.cli.conftest import write_outputs
 from tests.render.samples import HOSTILE, commit, diff, history, probe_diff, shown
@@ -35,6 +36,7 @@ COMMANDS = {
     "show --probe": ["show", "--probe", "sum-3"],
     "diff": ["diff"],
     "diff --probe": ["diff", "v1", "main", "--probe", "sum-3"],
+    "diff --channel": ["diff", "v1", "main", "--channel", "text"],
     "status": ["status"],
     "version": ["version"],
     "branch": ["branch"],
@@ -50,6 +52,10 @@ COMMANDS = {
     "config": ["config"],
     "config KEY": ["config", "recipe.draws"],
     "fsck": ["fsck"],
+    "noise show": ["noise", "show"],
+    "behavior ls": ["behavior", "ls"],
+    "behavior test": ["behavior", "test", "other-language"],
+    "log --behavior": ["log", "--behavior", "other-language"],
 }
 
 
@@ -150,8 +156,6 @@ def test_schemas_refuse_what_is_wrong() -> None:
 
 
 def test_every_schema_belongs_to_a_document() -> None:
-    from bvc.render import documents
-
-    source = Path(documents.__file__).read_text(encoding="utf-8")
-    commands = "".join(p.read_text(encoding="utf-8") for p in Path(documents.__file__).parents[1].glob("commands/*.py"))
-    assert [p.stem for p in SCHEMAS.glob("*.json") if f"bvc.{p.stem}/1" not in source + commands] == []
+    package = Path(__file__).resolve().parents[2] / "bvc"
+    sources = [p.read_text(encoding="utf-8") for part in ("render", "commands") for p in (package / part).glob("*.py")]
+    assert [p.stem for p in SCHEMAS.glob("*.json") if not any(f"bvc.{p.stem}/1" in text for text in sources)] == []

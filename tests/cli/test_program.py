@@ -99,7 +99,7 @@ EXITS: dict[str, tuple[list[str], int]] = {
     "no such suite": (["suite", "show", "nothing"], 18),
     "unknown setting": (["config", "nothing.at.all"], 2),
     "no common ancestor is asked of one": (["merge-base", "main"], 2),
-    "different": (["diff", "v1", "main", "--exit-code"], 0),
+    "different": (["diff", "v1", "main", "--exit-code"], 1),
     "same": (["diff", "main", "main", "--exit-code"], 0),
 }
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bvc.compare.diff import Comparison, compare, measure_noise, noise_bands
+from bvc.compare.diff import Comparison, measure_noise, noise_bands
 from bvc.compare.pairing import NoisePairs, ProbeSide, Side
 from bvc.compare.terms import settle_terms
 from bvc.errors import NotComparable
 from bvc.evidence import Evidence
 from bvc.records import Capability, Reference
-from bvc.results import Verdict
+from bvc.results import Kind, Substance, Verdict
 from tests.compare.worlds import (
     RECIPE,
     Block,
@@ -22,6 +22,7 @@ from tests.compare.worlds import (
     base_model,
     blocks,
     bucket_table,
+    compare,
     moved,
     names,
     outputs,
@@ -55,6 +56,7 @@ def test_the_same_capture_is_the_same_without_a_test() -> None:
     assert found.overall.drift == 0
     assert (found.null, found.reasons, found.comparable) == ({}, (), True)
     assert {p.score for p in found.probes} == {0.0}
+    assert {p.substance for p in found.probes} == {Substance(Kind.IDENTICAL, 0.0)}
 
 
 def test_blocks_known_to_be_equal_are_not_read() -> None:
@@ -80,7 +82,7 @@ def test_a_drift_beyond_noise_is_a_change_and_its_outliers_come_first() -> None:
     assert found.summary.changed == N
     assert found.overall.verdict is Verdict.CHANGED
     assert found.overall.p_value == 0.001
-    assert {p.id for p in found.probes[:3]} == set(names(N)[-3:])
+    assert {p.probe.name for p in found.probes[:3]} == set(names(N)[-3:])
     assert [p.rank for p in found.probes] == list(range(1, N + 1))
     assert {p.exceeds for p in found.probes} == {"N0"}
 
@@ -120,11 +122,11 @@ def test_exchanging_the_sides_keeps_distances_and_verdicts() -> None:
     pairs = recaptured(a, TABLE, NOISE)
     one = compare(side(a, TABLE, pairs), side(b, TABLE), blocks(a, b, TABLE))
     other = compare(side(b, TABLE), side(a, TABLE, pairs), blocks(b, a, TABLE))
-    there = {p.id: p for p in other.probes}
+    there = {p.probe.name: p for p in other.probes}
     for probe in one.probes:
-        assert probe.verdict is there[probe.id].verdict
+        assert probe.verdict is there[probe.probe.name].verdict
         for channel, value in probe.channels.items():
-            assert value.distance == pytest.approx(there[probe.id].channels[channel].distance, rel=1e-3)
+            assert value.distance == pytest.approx(there[probe.probe.name].channels[channel].distance, rel=1e-3)
 
 
 def test_the_order_of_blocks_and_probes_does_not_matter() -> None:
@@ -134,7 +136,7 @@ def test_the_order_of_blocks_and_probes_does_not_matter() -> None:
     one = compare(side(a, TABLE), side(b, TABLE), given)
     turned = replace(side(a, TABLE), probes=dict(reversed(side(a, TABLE).probes.items())))
     other = compare(turned, side(b, TABLE), given[::-1])
-    assert [p.id for p in one.probes] == [p.id for p in other.probes]
+    assert [p.probe.name for p in one.probes] == [p.probe.name for p in other.probes]
     assert [p.score for p in one.probes] == pytest.approx([p.score for p in other.probes], abs=1e-4)
 
 
@@ -147,7 +149,7 @@ def test_layers_are_summed_up_with_their_bands() -> None:
 
 def test_text_changes_carry_both_texts_and_where_they_part() -> None:
     a = base_model()
-    found = {p.id: p.text for p in compared(a, drifted(a)).probes}
+    found = {p.probe.name: p.text for p in compared(a, drifted(a)).probes}
     assert found["0000"].a == "answer number 0 of the base model"
     assert found["0000"].b == "reworded 0 to say 0"
     assert found["0000"].first_difference == 0
@@ -165,8 +167,8 @@ def text_side(texts: list[str], draws: list[list[str]] | None = None) -> Side:
 
 def test_texts_alone_are_compared_and_equal_ones_are_the_same() -> None:
     found = compare(text_side(["a", "b", "c"]), text_side(["a", "b", "x"]), [])
-    assert {p.id: str(p.verdict) for p in found.probes} == {"0002": "undecided", "0000": "same", "0001": "same"}
-    assert found.probes[0].id == "0002"
+    assert {p.probe.name: str(p.verdict) for p in found.probes} == {"0002": "undecided", "0000": "same", "0001": "same"}
+    assert found.probes[0].probe.name == "0002"
     assert set(found.probes[0].channels) == {"text"}
     assert found.capability is Capability.TEXT
 
@@ -177,7 +179,7 @@ def test_draws_decide_where_texts_alone_cannot() -> None:
     other = [list(d) for d in draws]
     other[2] = [f"wholly different words {k}" for k in range(8)]
     found = compare(text_side(greedy, draws), text_side([*greedy[:2], "changed", *greedy[3:]], other), [])
-    verdicts = {p.id: p.verdict for p in found.probes}
+    verdicts = {p.probe.name: p.verdict for p in found.probes}
     assert verdicts.pop("0002") is Verdict.CHANGED
     assert set(verdicts.values()) == {Verdict.SAME}
     assert found.overall.verdict is Verdict.CHANGED
@@ -256,7 +258,7 @@ def test_unlike_references_are_left_out_and_said() -> None:
         p: replace(s, reference=Reference("other")) if i < 2 else s for i, (p, s) in enumerate(right.probes.items())
     }
     found = compare(side(a, TABLE), replace(right, probes=probes), blocks(a, a, TABLE))
-    without = {p.id for p in found.probes if "logprob" not in p.channels}
+    without = {p.probe.name for p in found.probes if "logprob" not in p.channels}
     assert without == {"0000", "0001"}
     assert found.reasons == (
         "2 of 24 probes have different references: log-probs and activations along them are not compared",
@@ -272,7 +274,7 @@ def test_unlike_tokenizers_compare_in_total_per_character() -> None:
     assert left is not None
     assert right is not None
     gap = abs(float(left.target[:4].sum()) - float(right.target[:4].sum())) / 16
-    assert {p.id: p for p in found.probes}["0000"].channels["logprob"].distance == pytest.approx(gap, rel=1e-4)
+    assert {p.probe.name: p for p in found.probes}["0000"].channels["logprob"].distance == pytest.approx(gap, rel=1e-4)
 
 
 def test_a_vocabulary_with_tokens_added_is_the_same_vocabulary() -> None:
@@ -292,7 +294,7 @@ def test_references_split_otherwise_are_left_out_and_said() -> None:
     tokens[1] += 1
     given[0] = replace(given[0], b=replace(given[0].b, logprob=replace(logprob, token_ids=tokens)))
     found = compare(side(a, TABLE), side(a, TABLE), given)
-    assert [p.id for p in found.probes if "logprob" not in p.channels] == ["0000"]
+    assert [p.probe.name for p in found.probes if "logprob" not in p.channels] == ["0000"]
     assert found.reasons == (
         "1 reference is not scored along the same tokens on both sides: log-probs are not compared there",
     )
@@ -355,7 +357,7 @@ def test_numbers_that_are_not_finite_touch_no_other_probe_and_are_never_the_same
     for vectors in broken.activation.vectors.values():
         vectors[2, 3] = value
     found = compare(side(a, TABLE, recaptured(a, TABLE, NOISE)), side(b, TABLE), given)
-    assert {p.id for p in found.probes if p.verdict is Verdict.UNDECIDED} == {"0001", "0002"}
+    assert {p.probe.name for p in found.probes if p.verdict is Verdict.UNDECIDED} == {"0001", "0002"}
     assert found.summary.same == N - 2
     assert "2 probes hold numbers that are not finite: those are not compared" in found.reasons
     assert all(np.isfinite(c.distance) for p in found.probes for c in p.channels.values())
@@ -368,4 +370,4 @@ def test_a_target_that_is_not_finite_is_left_out_per_character_too() -> None:
     assert given[0].b.logprob is not None
     given[0].b.logprob.target[0] = np.nan
     found = compare(side(a, TABLE), side(a, bucket_table(200, seed=1)), given)
-    assert [p.id for p in found.probes if "logprob" not in p.channels] == ["0000"]
+    assert [p.probe.name for p in found.probes if "logprob" not in p.channels] == ["0000"]

@@ -2,67 +2,99 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bvc.compare.verdict import (
-    CHANGED,
+    BETWEEN,
+    BROKEN,
     NO_NOISE,
     NOTHING,
     OTHER_RECIPE,
     SAME,
     Decision,
     Finding,
+    Whole,
     decide,
     decide_overall,
     undecided_reasons,
 )
 from bvc.results import Verdict
 
-BANDS = {"text": 0.0, "logprob": 0.01}
+N0 = {"N0": {"text": 0.0, "logprob": 0.01}}
+N1 = {**N0, "N1": {"text": 0.8, "logprob": 0.5}}
+N2 = {**N1, "N2": {"text": 0.9, "logprob": 2.0}}
+CHANGED = Decision(Verdict.CHANGED, "N0")
 
 
-def undecided(reason: str) -> Decision:
-    return Decision(Verdict.UNDECIDED, reason=reason)
+def undecided(reason: str, exceeds: str | None = None) -> Decision:
+    return Decision(Verdict.UNDECIDED, exceeds, reason)
 
 
 @pytest.mark.parametrize(
     ("finding", "expected"),
     [
-        (Finding(True, {"text": 0.0}, {}), SAME),
-        (Finding(False, {"text": 0.0, "logprob": 0.01}, BANDS), SAME),
-        (Finding(False, {"text": 0.0, "logprob": 0.02}, BANDS), CHANGED),
-        (Finding(False, {"text": 0.1, "logprob": 0.0}, BANDS), CHANGED),
-        (Finding(False, {"text": 0.1}, {}), undecided(NO_NOISE)),
-        (Finding(False, {"text": 0.0}, {}), undecided(NO_NOISE)),
-        (Finding(False, {"text": 0.0, "logprob": 0.3}, {"text": 0.0}), undecided(NO_NOISE)),
-        (Finding(False, {"text": 0.0, "logprob": 0.02}, BANDS, covered=False), undecided(OTHER_RECIPE)),
-        (Finding(False, {"text": 0.0, "logprob": 0.005}, BANDS, covered=False), SAME),
-        (Finding(False, {"text": 0.4}, {}, draws_q=0.01), CHANGED),
-        (Finding(False, {"text": 0.4}, {}, draws_q=0.2), undecided(NO_NOISE)),
-        (Finding(True, {}, {}), undecided(NOTHING)),
+        (Finding(True, {"text": 0.0}), SAME),
+        (Finding(False, {"text": 0.0, "logprob": 0.01}, N0), SAME),
+        (Finding(False, {"text": 0.0, "logprob": 0.02}, N0), CHANGED),
+        (Finding(False, {"text": 0.1, "logprob": 0.0}, N0), CHANGED),
+        (Finding(False, {"text": 0.1}), undecided(NO_NOISE)),
+        (Finding(False, {"text": 0.0}), undecided(NO_NOISE)),
+        (Finding(False, {"text": 0.0, "logprob": 0.3}, {"N0": {"text": 0.0}}), undecided(NO_NOISE)),
+        (Finding(False, {"text": 0.0, "logprob": 0.02}, N0, covered=False), undecided(OTHER_RECIPE)),
+        (Finding(False, {"text": 0.0, "logprob": 0.005}, N0, covered=False), SAME),
+        (Finding(False, {"text": 0.4}, draws_q=0.01), CHANGED),
+        (Finding(False, {"text": 0.4}, draws_q=0.2), undecided(NO_NOISE)),
+        (Finding(False, {"text": 0.4}, N0, broken=True), undecided(BROKEN)),
+        (Finding(True, {}), undecided(NOTHING)),
     ],
 )
-def test_the_rule(finding: Finding, expected: Decision) -> None:
+def test_against_the_same_weights(finding: Finding, expected: Decision) -> None:
     assert decide(finding) == expected
 
 
-def test_only_a_change_names_the_null_that_it_exceeds() -> None:
-    assert (SAME.exceeds, CHANGED.exceeds, undecided(NO_NOISE).exceeds) == (None, "N0", None)
+def moved(logprob: float, limits: Any = N1, **fields: Any) -> Finding:
+    return Finding(False, {"text": 0.5, "logprob": logprob}, limits, **fields)
 
 
 @pytest.mark.parametrize(
-    ("decisions", "p_value", "covered", "expected"),
+    ("finding", "expected"),
     [
-        ([SAME, SAME], 0.001, True, Verdict.SAME),
-        ([SAME, CHANGED], 0.01, True, Verdict.CHANGED),
-        ([SAME, CHANGED], 0.2, True, Verdict.UNDECIDED),
-        ([SAME, undecided(OTHER_RECIPE)], 0.01, False, Verdict.UNDECIDED),
-        ([CHANGED], None, True, Verdict.CHANGED),
-        ([undecided(NO_NOISE)], None, True, Verdict.UNDECIDED),
+        (moved(0.4), Decision(Verdict.SAME, "N0")),
+        (Finding(False, {"text": 0.0, "logprob": 0.001}, N1), SAME),
+        (moved(0.6), undecided(BETWEEN, "N0")),
+        (moved(0.6, outlier=True), Decision(Verdict.CHANGED, "N1")),
+        (moved(0.4, outlier=True), Decision(Verdict.CHANGED, "N1")),
+        (moved(0.6, drifted=True), Decision(Verdict.CHANGED, "N1")),
+        (moved(0.4, drifted=True), Decision(Verdict.SAME, "N0")),
+        (moved(0.6, N2), Decision(Verdict.SAME, "N0")),
+        (moved(2.6, N2, drifted=True), Decision(Verdict.CHANGED, "N2")),
+        (moved(0.4, N1, draws_q=0.001), Decision(Verdict.SAME, "N0")),
+        (moved(0.4, {"N1": {"text": 0.9}}), undecided(BETWEEN)),
     ],
 )
-def test_the_whole_model(decisions: list[Decision], p_value: float | None, covered: bool, expected: Verdict) -> None:
-    assert decide_overall(decisions, p_value, covered) is expected
+def test_against_benign_updates(finding: Finding, expected: Decision) -> None:
+    assert decide(finding) == expected
+
+
+@pytest.mark.parametrize(
+    ("decisions", "whole", "expected"),
+    [
+        ([SAME, SAME], Whole(0.001, True, "N0"), Verdict.SAME),
+        ([SAME, CHANGED], Whole(0.01, True, "N0"), Verdict.CHANGED),
+        ([SAME, CHANGED], Whole(0.2, True, "N0"), Verdict.UNDECIDED),
+        ([SAME, undecided(OTHER_RECIPE)], Whole(0.01, False, "N0"), Verdict.UNDECIDED),
+        ([CHANGED], Whole(None, True, None), Verdict.CHANGED),
+        ([undecided(NO_NOISE)], Whole(None, True, None), Verdict.UNDECIDED),
+        ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1"), Verdict.SAME),
+        ([SAME, undecided(BROKEN)], Whole(0.001, True, "N1"), Verdict.UNDECIDED),
+        ([SAME, Decision(Verdict.CHANGED, "N1")], Whole(0.001, True, "N1"), Verdict.CHANGED),
+        ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1", drifted=True), Verdict.CHANGED),
+    ],
+)
+def test_the_whole_model(decisions: list[Decision], whole: Whole, expected: Verdict) -> None:
+    assert decide_overall(decisions, whole) is expected
 
 
 def test_reasons_are_counted() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bvc.compare.pairing import NoisePairs, ProbeSide, Side
+from bvc.compare import diff
+from bvc.compare.pairing import NoisePairs, PairedBlock, ProbeSide, Side
 from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, ActivationBlock, Evidence, LogprobBlock
-from bvc.records import Capability, Generation, Outputs, Recipe, Reference
+from bvc.records import Capability, Generation, Outputs, Probe, Recipe, Reference
 
 Logits = npt.NDArray[np.float64]
 RECIPE = Recipe("test")
@@ -145,3 +146,10 @@ def recaptured(model: Model, table: npt.NDArray[np.uint8], amount: float, count:
     chosen = names(len(model.texts))[:count]
     pairs = {p: (model.outputs(i), again.outputs(i)) for i, p in enumerate(chosen)}
     return NoisePairs(pairs, [b for b in blocks(model, again, table, size=1) if b.ids[0] in pairs])
+
+
+def compare(a: Side, b: Side, given: Iterable[PairedBlock], **options: Any) -> diff.Comparison:
+    """`diff.compare` of sides whose probes are known by their names alone."""
+    probes = {p: ("suite", Probe(prompt=p, name=p)) for p in (*a.probes, *b.probes)}
+    known = replace(options.pop("background", diff.Background()), probes=probes)
+    return diff.compare(a, b, given, background=known, **options)

@@ -1,4 +1,4 @@
-"""Kills and starves `commit_once` at each of its file-changing system calls, and checks what is left.
+"""Kills and starves a program (`commit_once`) at each of its file-changing system calls, and checks what is left.
 
 Points are found by tracing one undisturbed run: every call that changes a file below the repository, by its number
 among the calls of its kind. Then each point is a run of its own on a fresh copy, with one fault injected there.
@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ CHANGING = (
 )
 FULL_DISK = ("write", "writev", "pwrite64", "mkdir", "link", "openat", "rename", "fallocate")
 SYNCS = ("fsync", "fdatasync")
+COMMIT_ONCE = ("tests.torture.commit_once", "swept", "7")
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
 _TIMEOUT = 120
 
@@ -66,9 +67,11 @@ def template(folder: Path) -> Path:
     return root
 
 
-def find_points(root: Path, trace: Path, calls: tuple[str, ...], fault: str) -> list[Point]:
-    """Where a run of `commit_once` changes files below `root`."""
-    _strace(root, ["-y", "-o", str(trace), "-e", f"trace={','.join(CHANGING)}"])
+def find_points(
+    root: Path, trace: Path, calls: tuple[str, ...], fault: str, program: Sequence[str] = COMMIT_ONCE
+) -> list[Point]:
+    """Where a run of `program` changes files below `root`."""
+    _strace(root, program, ["-y", "-o", str(trace), "-e", f"trace={','.join(CHANGING)}"])
     seen: Counter[str] = Counter()
     points = []
     for line in trace.read_text(errors="replace").splitlines():
@@ -82,8 +85,14 @@ def find_points(root: Path, trace: Path, calls: tuple[str, ...], fault: str) -> 
     return points
 
 
-def run_point(source: Path, folder: Path, point: Point) -> Outcome:
-    """One faulty run on a copy of `source`, and everything that must hold after it."""
+def run_point(
+    source: Path,
+    folder: Path,
+    point: Point,
+    program: Sequence[str] = COMMIT_ONCE,
+    check: Callable[[Path, str | None, Path], tuple[bool, list[str]]] | None = None,
+) -> Outcome:
+    """One faulty run on a copy of `source`, and everything that must hold after it (`check`, else `after_checks`)."""
     root = folder / ".bvc"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -91,15 +100,16 @@ def run_point(source: Path, folder: Path, point: Point) -> Outcome:
         shutil.copytree(source, root)
     inject = "signal=KILL" if point.fault == "KILL" else f"error={point.fault}"
     expression = f"inject={point.call}:{inject}:when={point.number}"
-    done = _strace(root, ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", expression])
+    done = _strace(root, program, ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", expression])
     acknowledged = re.fullmatch(r"[0-9a-f]{40}\n", done.stdout)
     failures = list(_bad_exit(point, done))
-    recorded, problems = after_checks(root, None if acknowledged is None else acknowledged[0].strip(), source)
+    found = None if acknowledged is None else acknowledged[0].strip()
+    recorded, problems = (check or after_checks)(root, found, source)
     return Outcome(point, acknowledged is not None, recorded, (*failures, *problems))
 
 
-def _strace(root: Path, options: list[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.torture.commit_once", str(root), "swept", "7"]
+def _strace(root: Path, program: Sequence[str], options: list[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", program[0], str(root), *program[1:]]
     return subprocess.run(
         ["strace", "-f", "-qq", *options, *command], capture_output=True, text=True, timeout=_TIMEOUT, check=False
     )

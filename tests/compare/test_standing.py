@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bvc.compare.rank import FIRST, KL, MOVED, PHRASES, WORDING, Standing, stand_out, standardize
+from bvc.compare.standing import FIRST, KL, MOVED, PHRASES, WORDING, Standing, Standings, by_numbers, standardize
+from bvc.compare.standing import stand_out as all_standings
 
 Statistics = dict[str, dict[str, float]]
 
@@ -28,6 +29,10 @@ def world(rng: np.random.Generator, n: int, moved: int = 0, by: float = 0.0, hea
         WORDING: table(0.1, -0.3),
         PHRASES: table(0.3, -2.0),
     }
+
+
+def stand_out(ids: list[str], statistics: Statistics, benign: tuple[Statistics, ...] = ()) -> dict[str, Standing]:
+    return dict(all_standings(ids, statistics, benign).of)
 
 
 def names(n: int) -> list[str]:
@@ -98,7 +103,7 @@ def test_probes_that_lack_a_statistic_are_placed_by_the_others() -> None:
 
 
 def test_nothing_to_rank_by_and_few_probes() -> None:
-    assert stand_out([], {}) == {}
+    assert all_standings([], {}) == Standings({}, None)
     assert stand_out(["a", "b"], {}) == {"a": Standing(0.0, None), "b": Standing(0.0, None)}
     assert stand_out(["a"], {KL: {"a": 1.0}}) == {"a": Standing(0.0, None)}
 
@@ -108,3 +113,60 @@ def test_standardizing_ignores_the_upper_half() -> None:
     stretched = np.array([1.0, 2.0, 3.0, 40.0, 500.0, np.nan])
     np.testing.assert_allclose(standardize(values)[:3], standardize(stretched)[:3])
     assert np.isnan(standardize(values)[5])
+
+
+@pytest.mark.parametrize("n", [60, 200])
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize("pairs", [2, 6])
+def test_benign_pairs_hold_the_level(n: int, heavy: bool, pairs: int) -> None:
+    """150 worlds a case whose null is learned from other worlds of the same kind."""
+    rng = np.random.default_rng([n, heavy, pairs])
+    worlds, found = 150, 0
+    for _ in range(worlds):
+        benign = tuple(world(rng, n, heavy=heavy) for _ in range(pairs))
+        standings = stand_out(names(n), world(rng, n, heavy=heavy), benign)
+        found += any(s.q_value is not None and s.q_value <= 0.05 for s in standings.values())
+    assert found / worlds <= 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / worlds)
+
+
+def test_benign_pairs_show_what_the_bulk_alone_cannot() -> None:
+    rng = np.random.default_rng(6)
+    benign = tuple(world(rng, 100) for _ in range(6))
+    moved = world(rng, 100, 5, 3.0)
+    alone, learned = stand_out(names(100), moved), stand_out(names(100), moved, benign)
+    found = [sum(s.q_value is not None and s.q_value <= 0.05 for s in of.values()) for of in (alone, learned)]
+    assert found[1] >= 4
+    assert found[1] > found[0]
+
+
+def test_a_benign_step_that_was_not_benign_hides_nothing() -> None:
+    rng = np.random.default_rng(7)
+    clean = tuple(world(rng, 100) for _ in range(5))
+    moved = world(rng, 100, 5, 4.0)
+    spoiled = (*clean, world(rng, 100, 20, 6.0))
+    standings = stand_out(names(100), moved, spoiled)
+    assert sum(s.q_value is not None and s.q_value <= 0.05 for s in standings.values()) >= 4
+
+
+def test_the_smallest_change_of_one_probe_is_one_that_is_found() -> None:
+    rng = np.random.default_rng(8)
+    benign = tuple(world(rng, 100) for _ in range(4))
+    plain = world(rng, 100)
+    factor = all_standings(names(100), plain, benign).factor
+    assert factor is not None
+    for times, seen in ((1.3 * factor, True), (factor / 3, False)):
+        one = {kind: dict(table) for kind, table in plain.items()}
+        for table in one.values():
+            table["p50"] = float(np.median(list(table.values()))) * times
+        q_value = stand_out(names(100), one, benign)["p50"].q_value
+        assert q_value is not None
+        assert (q_value <= 0.05) is seen
+
+
+def test_numbers_alone_rank_without_the_words() -> None:
+    statistics = world(np.random.default_rng(9), 40, 3, 6.0)
+    words_only = {kind: statistics[kind] for kind in (WORDING, PHRASES)}
+    found = by_numbers(names(40), statistics)
+    assert {p for p, _ in sorted(found.items(), key=lambda item: -item[1])[:3]} == set(names(3))
+    assert by_numbers(names(40), statistics | {WORDING: {}}) == found
+    assert by_numbers(names(40), words_only) == {}

@@ -1,0 +1,183 @@
+"""Scores of stored answers, remembered in the index: what was scored once is never scored again.
+
+A score depends on the behavior's digest, the record of the probe and the record of the answers, and is kept under these
+three, so it follows an unchanged answer through history. The rate of a commit is kept under its tree. Losing the index
+loses only time. Nothing here loads a model, and where all is known, no library of a scorer either.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bvc.behaviors.rate import rate_interval
+from bvc.behaviors.records import Behavior, Tools
+from bvc.behaviors.score import score, selected
+from bvc.records import BehaviorRate, Outputs, Probe
+from bvc.repository.repository import Repository
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.store.index import score_key
+
+_FLUSH = 4000
+"""Scores that are written to the index at once."""
+_UNCACHED = frozenset({"python", "latent"})
+"""Kinds whose score depends on more than the digest says."""
+
+
+@dataclass(frozen=True)
+class ProbeScores:
+    """The scores of one probe's answers at one commit: None where an answer cannot be scored."""
+
+    probe: Probe
+    suite: str
+    greedy: float | None
+    draws: tuple[float | None, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over the greedy answer and the draws that can be scored; None without the greedy one."""
+        if self.greedy is None:
+            return None
+        known = [self.greedy, *(draw for draw in self.draws if draw is not None)]
+        return math.fsum(known) / len(known)
+
+    @property
+    def cluster(self) -> str:
+        """The unit of resampling: the probe's cluster, else the probe."""
+        return self.probe.cluster or self.probe.id
+
+
+@dataclass
+class Scorekeeper:
+    """Scores answers of any commits of a repository; probe records are read once."""
+
+    repository: Repository
+    tools: Tools = field(default_factory=Tools)
+    _probes: dict[str, Probe] = field(default_factory=dict)
+    _waiting: dict[bytes, bytes] = field(default_factory=dict)
+    _passing: bool = False
+    """Whether a score was found that another run might find otherwise."""
+
+    def rate(self, view: SnapshotView, behavior: Behavior) -> tuple[BehaviorRate, int]:
+        """The rate of a behavior at a commit, and how many of its probes could not be scored. `flush` keeps it."""
+        key = score_key("rate", behavior.digest, json.dumps(behavior.on), view.tree)
+        known = self._recall([key])[0] if self._remembers(behavior) else None
+        if known is not None:
+            value, n, low, high, left_out = struct.unpack("<dIddI", known)
+            return BehaviorRate(behavior.name, value, n, (low, high)), left_out
+        self._passing = False
+        rate, left_out = summary(behavior, self.scores(view, behavior).values())
+        if self._remembers(behavior) and not self._passing:
+            self._keep(key, struct.pack("<dIddI", rate.rate, rate.n, *rate.ci, left_out))
+        return rate, left_out
+
+    def scores(
+        self, view: SnapshotView, behavior: Behavior, probes: Mapping[str, tuple[str, str]] | None = None
+    ) -> dict[str, ProbeScores]:
+        """The scores of every answered probe that the behavior speaks of, by probe id.
+
+        `probes`, (suite, blob id of the record) by probe id, replaces the commit's own records: those of another commit
+        whose labels and tags should decide.
+        """
+        records = probe_records(view) if probes is None else probes
+        chosen = {
+            probe: (suite, oid)
+            for probe, (suite, oid) in records.items()
+            if probe in view.output_blobs and selected(behavior, suite, self.probe(view, oid))
+        }
+        keys = {probe: _key(behavior, oid, view.output_blobs[probe]) for probe, (_, oid) in chosen.items()}
+        rows = self._recall(keys.values()) if self._remembers(behavior) else [None] * len(keys)
+        known = dict(zip(keys, rows, strict=True))
+        view.store.objects.expect(view.output_blobs[probe] for probe, row in known.items() if row is None)
+        out = {}
+        for probe, (suite, oid) in chosen.items():
+            record, row = self.probe(view, oid), known[probe]
+            values = _unpacked(row) if row is not None else self._score(view, behavior, record, probe, keys[probe])
+            out[probe] = ProbeScores(record, suite, values[0], values[1:])
+        return out
+
+    def probe(self, view: SnapshotView, oid: str) -> Probe:
+        """The record of a probe by its blob id."""
+        if oid not in self._probes:
+            from bvc.repository.decode import probe_of
+
+            self._probes[oid] = view.decode(oid, "a probe", probe_of)
+        return self._probes[oid]
+
+    def flush(self) -> None:
+        """Writes what was scored to the index, where that can be written."""
+        waiting, self._waiting = self._waiting, {}
+        self.repository.store.index.environment.remember(waiting.items())
+
+    def recaptured(self, view: SnapshotView, behavior: Behavior, probe: str, record: Probe) -> float | None:
+        """The score of the greedy answer in the commit's second layout; None where it was not captured again."""
+        again = view.recaptures
+        if again is None or probe not in again.output_blobs:
+            return None
+        answer = again.outputs(probe).greedy
+        return score(behavior, record, answer.text, answer.tokens, self.tools).value
+
+    def _score(
+        self, view: SnapshotView, behavior: Behavior, record: Probe, probe: str, key: bytes
+    ) -> tuple[float | None, ...]:
+        outputs: Outputs = view.outputs(probe)
+        found = [
+            score(behavior, record, answer.text, answer.tokens, self.tools)
+            for answer in (outputs.greedy, *outputs.draws)
+        ]
+        lasting = all(one.lasting for one in found)
+        self._passing = self._passing or not lasting
+        if self._remembers(behavior) and lasting:
+            self._keep(key, _packed([one.value for one in found]))
+        return tuple(one.value for one in found)
+
+    def _keep(self, key: bytes, row: bytes) -> None:
+        self._waiting[key] = row
+        if len(self._waiting) >= _FLUSH:
+            self.flush()
+
+    def _recall(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        wanted = list(keys)
+        stored = self.repository.store.index.environment.get_many(wanted)
+        return [self._waiting.get(key, row) for key, row in zip(wanted, stored, strict=True)]
+
+    def _remembers(self, behavior: Behavior) -> bool:
+        """Whether the digest says all that a score depends on."""
+        kinds = behavior.scorer.kinds()
+        return not kinds & _UNCACHED and not (self.tools.similarity is not None and "similarity" in kinds)
+
+
+def probe_records(view: SnapshotView) -> dict[str, tuple[str, str]]:
+    """(suite, blob id of its record) of every probe; of one that several suites hold, in the first of them."""
+    found: dict[str, tuple[str, str]] = {}
+    for suite, records in view.probe_blobs.items():
+        for probe, oid in records.items():
+            found.setdefault(probe, (suite, oid))
+    return found
+
+
+def summary(behavior: Behavior, scores: Iterable[ProbeScores]) -> tuple[BehaviorRate, int]:
+    """The rate over probes, and how many could not be scored."""
+    rows = [(row.mean, row.cluster) for row in scores]
+    known = [(mean, cluster) for mean, cluster in rows if mean is not None]
+    if not known:
+        return BehaviorRate(behavior.name, 0.0, 0, (0.0, 1.0)), len(rows)
+    rate, ci = rate_interval([mean for mean, _ in known], [cluster for _, cluster in known])
+    return BehaviorRate(behavior.name, rate, len(known), ci), len(rows) - len(known)
+
+
+def _key(behavior: Behavior, probe: str, outputs: str) -> bytes:
+    return score_key("score", behavior.digest, probe, outputs)
+
+
+def _packed(values: Iterable[float | None]) -> bytes:
+    numbers = [math.nan if value is None else value for value in values]
+    return struct.pack(f"<{len(numbers)}d", *numbers)
+
+
+def _unpacked(row: bytes) -> tuple[float | None, ...]:
+    numbers = struct.unpack(f"<{len(row) // 8}d", row)
+    return tuple(None if math.isnan(number) else number for number in numbers)

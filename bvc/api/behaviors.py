@@ -1,0 +1,138 @@
+"""behavior ls, test, add; behaviors in log and diff: scored from stored answers, without any model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from bvc.api.behavior_records import (
+    AddedBehavior,
+    BehaviorList,
+    BehaviorRow,
+    BehaviorTest,
+    ScoredAnswer,
+    ScoredProbe,
+)
+from bvc.api.behavior_scores import Scorekeeper, summary
+from bvc.behaviors.parse import parse_behaviors
+from bvc.behaviors.records import Behavior, Tools
+from bvc.behaviors.score import score
+from bvc.errors import BadInput, NotComparable, UsageError
+from bvc.records import BehaviorRate, CommitInfo, LogEntry
+from bvc.repository.repository import BEHAVIORS_FILE, Repository
+from bvc.repository.revisions import resolve
+from bvc.repository.snapshot_view import SnapshotView
+from bvc.wording import nearest, printable, some_of
+
+_HISTORY = 10
+"""Commits whose rates `add` shows."""
+
+
+def load_behaviors(repository: Repository) -> tuple[Behavior, ...]:
+    """The behaviors of the project's `behaviors.toml`; none where there is no such file. Raises BadInput."""
+    path = repository.root / BEHAVIORS_FILE
+    try:
+        return parse_behaviors(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", file=str(path)) from error
+
+
+def find_behavior(repository: Repository, name: str) -> Behavior:
+    """The behavior called `name`. Raises UsageError with the names there are."""
+    known = {behavior.name: behavior for behavior in load_behaviors(repository)}
+    if name in known:
+        return known[name]
+    close = nearest(name, known)
+    there = f"behaviors are: {some_of(list(known), 12)}" if known else f"{BEHAVIORS_FILE} defines none"
+    raise UsageError(f"no behavior named {printable(name)}", hint=f"did you mean '{close}'?" if close else there)
+
+
+def behavior_rates(repository: Repository, revision: str = "HEAD", *, tools: Tools | None = None) -> BehaviorList:
+    """Every behavior of the project with its rate at a commit. A commit without captures has rates of 0 probes."""
+    behaviors = load_behaviors(repository)
+    if revision == "HEAD" and repository.store.refs.head().commit is None:
+        return BehaviorList(None, tuple(BehaviorRow(b, summary(b, ())[0], 0) for b in behaviors))
+    view = repository.snapshot(resolve(repository, revision))
+    keeper = Scorekeeper(repository, tools or Tools())
+    rows = tuple(BehaviorRow(b, *keeper.rate(view, b)) for b in behaviors)
+    keeper.flush()
+    return BehaviorList(view.info, rows)
+
+
+def behavior_test(
+    repository: Repository, name: str, revision: str = "HEAD", *, tools: Tools | None = None
+) -> BehaviorTest:
+    """What a behavior scores at a commit, answer by answer, and why. Raises NotComparable without captures."""
+    behavior = find_behavior(repository, name)
+    view = repository.snapshot(resolve(repository, revision))
+    if view.snapshot.capability is None:
+        raise NotComparable(f"commit {view.info.id[:10]} was registered without capture", hint="it has no answers")
+    keeper = Scorekeeper(repository, tools or Tools())
+    scored = keeper.scores(view, behavior)
+    keeper.flush()
+    probes = tuple(
+        ScoredProbe(row.probe, row.suite, _answers(view, behavior, probe, row.probe, keeper.tools), row.mean)
+        for probe, row in scored.items()
+    )
+    rate, _ = summary(behavior, scored.values())
+    return BehaviorTest(view.info, behavior, rate, probes, len(view.output_blobs) - len(scored))
+
+
+def _answers(view: SnapshotView, behavior: Behavior, probe: str, record: Any, tools: Tools) -> tuple[ScoredAnswer, ...]:
+    outputs = view.outputs(probe)
+    return tuple(
+        ScoredAnswer(answer.text, score(behavior, record, answer.text, answer.tokens, tools), draw)
+        for draw, answer in ((None, outputs.greedy), *enumerate(outputs.draws))
+    )
+
+
+def with_rates(
+    repository: Repository, entries: Iterable[LogEntry], name: str, *, tools: Tools | None = None
+) -> Iterator[LogEntry]:
+    """The entries of a log, each with the rate of the behavior `name`; None at commits without a scored answer."""
+    behavior = find_behavior(repository, name)
+    return _with_rates(repository, entries, behavior, Scorekeeper(repository, tools or Tools()))
+
+
+def _with_rates(
+    repository: Repository, entries: Iterable[LogEntry], behavior: Behavior, keeper: Scorekeeper
+) -> Iterator[LogEntry]:
+    try:
+        for entry in entries:
+            rate = _rate(repository, keeper, entry.commit, behavior)
+            yield replace(entry, behavior=rate if rate.n else None)
+    finally:
+        keeper.flush()
+
+
+def _rate(repository: Repository, keeper: Scorekeeper, commit: CommitInfo, behavior: Behavior) -> BehaviorRate:
+    if commit.snapshot is None:
+        return summary(behavior, ())[0]
+    return keeper.rate(repository.view(commit), behavior)[0]
+
+
+def behavior_add(
+    repository: Repository, name: str, scorer: Mapping[str, Any], *, tools: Tools | None = None
+) -> AddedBehavior:
+    """Writes a behavior to `behaviors.toml`, comments kept, and scores the last commits with it.
+
+    `scorer` holds the keys of its table. Raises UsageError for a name that is taken or a table that is not valid; then
+    nothing is changed.
+    """
+    from bvc.behaviors.edit import append_behavior
+
+    append_behavior(repository.root / BEHAVIORS_FILE, name, scorer)
+    behavior = find_behavior(repository, name)
+    head = repository.store.refs.head().commit
+    infos = [] if head is None else _last(repository.store.history.walk([head]))
+    keeper = Scorekeeper(repository, tools or Tools())
+    history = tuple((info, _rate(repository, keeper, info, behavior)) for info in infos)
+    keeper.flush()
+    return AddedBehavior(behavior, history)
+
+
+def _last(infos: Iterable[CommitInfo]) -> list[CommitInfo]:
+    return [info for info, _ in zip(infos, range(_HISTORY), strict=False)]

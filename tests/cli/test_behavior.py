@@ -1,0 +1,94 @@
+"""`bvc behavior` and `bvc log --behavior` on the screen and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import write_outputs
+from tests.cli.test_documents import validate
+from tests.test_light_imports import HEAVY, loaded
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def test_ls(project: Path, bvc: Call) -> None:
+    code, out, err = bvc("behavior", "ls")
+    assert (code, err) == (0, "")
+    line = next(line for line in out.splitlines() if line.startswith("other-language"))
+    assert line.split()[1:6] == ["100.0", "%", "[71.2,", "100.0]", "of"]
+    assert next(line for line in out.splitlines() if line.startswith("refusal")).split()[1:3] == ["no", "probe"]
+
+
+def test_log(project: Path, bvc: Call) -> None:
+    code, out, _ = bvc("log", "--oneline", "--behavior", "other-language")
+    assert code == 0
+    rates = [line.split()[1] for line in out.splitlines() if line.startswith(" other-language")]
+    assert sorted(rates) == ["0.0", "100.0", "16.7", "50.0"]
+    rows = json.loads(bvc("log", "--behavior", "other-language", "--json")[1])["commits"]
+    assert sorted(row["behavior"]["rate"] for row in rows) == pytest.approx([0, 1 / 6, 0.5, 1])
+    assert rows[0]["behavior"]["n"] == 12
+    assert "behavior" not in json.loads(bvc("log", "--json")[1])["commits"][0]
+    assert bvc("log", "--behavior", "nothing")[0] == 2
+
+
+def test_test_shows_what_decided(project: Path, bvc: Call) -> None:
+    code, out, _ = bvc("behavior", "test", "brief", "v1")
+    assert code == 0
+    assert "sum-3" in out
+    assert "4 words" in out
+    assert "of 12 probes" in out
+    document = json.loads(bvc("behavior", "test", "other-language", "HEAD", "--json")[1])
+    validate(document)
+    assert document["rate"]["rate"] == 1.0
+    assert {answer["why"] for probe in document["probes"] for answer in probe["answers"]} == {
+        "in French, asked for English"
+    }
+    assert bvc("behavior", "test", "refusal")[1].splitlines()[-1] == "12 probes not selected by `on`"
+    assert bvc("behavior", "test", "breif")[0] == 2
+
+
+def test_hidden_answers_are_listed_on_demand(project: Path, bvc: Call) -> None:
+    assert "12 probes without it" in bvc("behavior", "test", "profanity")[1]
+    assert "sum-11" in bvc("behavior", "test", "profanity", "--all")[1]
+
+
+def test_add(fresh: Path, bvc: Call) -> None:
+    (fresh / "probes" / "starter.jsonl").unlink()
+    answers = str(write_outputs(fresh / "o.jsonl", 3))
+    assert bvc("commit", "--outputs", answers, "--model", "m")[0] == 0
+    before = (fresh / "behaviors.toml").read_text(encoding="utf-8")
+    code, out, err = bvc("behavior", "add", "french", "--contains", "réponse", "--contains", "la", "--words")
+    assert (code, err) == (0, "behaviors.toml: added french\n")
+    assert "25.0 %" in out
+    text = (fresh / "behaviors.toml").read_text(encoding="utf-8")
+    assert text == before + '\n[behavior.french]\ncontains = ["réponse", "la"]\nwords = true\n'
+    code, out, _ = bvc("behavior", "add", "long", "--min-length", "40", "--unit", "tokens", "--json")
+    assert code == 0
+    document = json.loads(out)
+    validate(document)
+    assert document["history"][0]["rate"] is None
+    code, _, err = bvc("behavior", "add", "x", "--regex", "(")
+    assert code == 2
+    assert err.startswith("error: behavior x regex is not a regular expression")
+    assert bvc("behavior", "add", "x")[0] == 2
+
+
+def test_hostile_answers_are_harmless_on_the_screen(fresh: Path, bvc: Call) -> None:
+    (fresh / "probes" / "starter.jsonl").unlink()
+    (fresh / "o.jsonl").write_text(json.dumps({"prompt": "Hi\x1b[2J", "output": "\x1b[31mfuck\x07 \u202e"}) + "\n")
+    assert bvc("commit", "--outputs", "o.jsonl", "--model", "m")[0] == 0
+    for arguments in (["test", "profanity", "--all"], ["ls"]):
+        out = bvc("behavior", *arguments)[1]
+        assert "\x1b" not in out
+        assert "\x07" not in out
+        assert "\u202e" not in out
+
+
+@pytest.mark.parametrize("command", ["log --behavior other-language", "behavior ls", "behavior ls --json"])
+def test_known_rates_load_nothing_heavy(command: str, project: Path, bvc: Call) -> None:
+    assert bvc(*command.split())[0] == 0
+    assert loaded(project, [*HEAVY, "regex", "py3langid"], *command.split()) == []
