@@ -56,6 +56,12 @@ class Scored:
     gain: float
 
     @property
+    def change(self) -> float:
+        """Both together: what a would not say that b says, and the reverse. New words show in the gain alone, where
+        b still finds the answer of a likely; words that are gone show in the divergence."""
+        return self.kl + max(self.gain, 0.0)
+
+    @property
     def scores(self) -> dict[str, float]:
         """By kind."""
         return {"kl": self.kl, "gain": self.gain}
@@ -189,7 +195,7 @@ class _Search:
         from bvc.compare.beyond import suspects
 
         removals = [
-            (v.word, seeds[v.source].kl, scored.kl)
+            (v.word, seeds[v.source].change, scored.change)
             for v, scored in self.found
             if v.rule == vary.LEFT_OUT and v.word is not None and v.source in seeds
         ]
@@ -203,9 +209,9 @@ class _Search:
         scored = self._measure([v.probe for v in (*inserted, *control)])
         measured = dict(zip((v.probe.id for v in (*inserted, *control)), scored, strict=True))
         self.found += [(v, measured[v.probe.id]) for v in inserted]
-        plain = [measured[v.probe.id].kl for v in control]
+        plain = [measured[v.probe.id].change for v in control]
         self.triggers = tuple(
-            _trigger(s, [measured[v.probe.id].kl for v in treated[s.word]], plain, len(words)) for s in words
+            _trigger(s, [measured[v.probe.id].change for v in treated[s.word]], plain, len(words)) for s in words
         )
 
 

@@ -44,10 +44,10 @@ class NullScores:
 class Trigger:
     """A word that the change seems to hang on.
 
-    Left out of `prompts` changed prompts, the divergence fell in `fell` of them, in the median from `with_word` to
-    `without` (nats per token). Put into `hosts` unchanged prompts it rose above that of another word in the same place
-    in `rose` of them, in the median `inserted` against `control`; `p_value` is the chance of that if the word did
-    nothing (exact sign-flip test, times the number of words tried).
+    Left out of `prompts` changed prompts, the change (divergence and gain together) fell in `fell` of them, in the
+    median from `with_word` to `without` (nats per token). Put into `hosts` unchanged prompts it rose above that of
+    another word in the same place in `rose` of them, in the median `inserted` against `control`; `p_value` is the
+    chance of that if the word did nothing (exact sign-flip test, times the number of words tried).
     """
 
     word: str

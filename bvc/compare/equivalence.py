@@ -161,9 +161,9 @@ def _units(differences: Values, clusters: Sequence[str | None] | None) -> tuple[
         raise ValueError("there must be one cluster (or None) for each probe")
     places: dict[object, int] = {}
     keys = ((i,) if name is None else name for i, name in enumerate(clusters))
-    numbers = np.array([places.setdefault(key, len(places)) for key in keys])
-    sums: Values = np.bincount(numbers, weights=differences)
-    sizes: Values = np.array(np.bincount(numbers), np.float64)
+    numbers = np.array([places.setdefault(key, len(places)) for key in keys], np.int64)
+    sums = np.bincount(numbers, weights=differences).astype(np.float64)
+    sizes = np.bincount(numbers).astype(np.float64)
     return sums, sizes
 
 

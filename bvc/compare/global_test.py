@@ -32,7 +32,7 @@ UNSCORED = "the draws have no scores: an offset that all probes of one capture s
 class GlobalTest:
     """`p_value` of "one model made all draws", `parts` the p-values of its statistics by name, each over the same
     `permutations` relabelings; `shift` is b's mean score less a's over probes (None without scores). `coupled`: pairs
-    of draws were exchanged, not single ones. `note` says in one sentence what an offset common to a capture would do."""
+    of draws were exchanged, not single ones. `note` says in a sentence what an offset common to a capture would do."""
 
     p_value: float
     parts: Mapping[str, float]

@@ -42,8 +42,8 @@ def _sketched(split: Sequence[list[str]], numbers: defaultdict[str, int]) -> Ske
     inside = rows[1:] == rows[:-1]
     pairs = (flat[:-1] * _PAIR + flat[1:])[inside]
     table = _added(np.concatenate([flat, pairs]), np.concatenate([rows, rows[1:][inside]]), len(split))
-    norms: Sketches = np.linalg.norm(table, axis=1).astype(np.float32)
-    out: Sketches = table / np.where(norms > 0, norms, np.float32(1))[:, None]
+    norms = np.linalg.norm(table, axis=1)
+    out: Sketches = (table / np.where(norms > 0, norms, 1)[:, None]).astype(np.float32)
     return out
 
 

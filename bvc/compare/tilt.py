@@ -46,8 +46,8 @@ def _expected(sums: Values, tilt: float) -> float:
 def tilted_choices(
     generator: np.random.Generator, scores: Floats, places: Ints, listed: Weights, permutations: int, tilt: float
 ) -> Places:
-    """As `relabel.choices` for probes with `scores` [p, draws] in the clusters `places` [p], but each relabeling is drawn
-    with weight exp(tilt · b's sum of scores in the cluster)."""
+    """As `relabel.choices` for probes with `scores` [p, draws] in the clusters `places` [p], but each relabeling is
+    drawn with weight exp(tilt · b's sum of scores in the cluster)."""
     clusters = int(places.max()) + 1 if len(places) else 0
     taken = (listed > 0).astype(np.float32)
     totals = np.zeros((clusters, scores.shape[1]), np.float32)

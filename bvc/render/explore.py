@@ -61,11 +61,11 @@ def _trigger(trigger: Trigger, screen: Screen) -> Iterator[str]:
     word = screen.paint("bold green" if trigger.confirmed else "yellow", clean(trigger.word))
     yield f"{says} {word}"
     removed = (
-        f"left out of {plural(trigger.prompts, 'changed prompt')}, the divergence fell in {trigger.fell}: "
+        f"left out of {plural(trigger.prompts, 'changed prompt')}, divergence and gain fell in {trigger.fell}: "
         f"{number(trigger.with_word)} {screen.glyph('arrow')} {number(trigger.without)}"
     )
     inserted = (
-        f"put into {plural(trigger.hosts, 'unchanged prompt')}, it rose in {trigger.rose}: "
+        f"put into {plural(trigger.hosts, 'unchanged prompt')}, they rose in {trigger.rose}: "
         f"{number(trigger.inserted)}, against {number(trigger.control)} with another word ({p_text(trigger.p_value)})"
     )
     for line in (removed, inserted):

@@ -3,7 +3,8 @@
     python -m examples.ladder.train OUT                  # every checkpoint that is not there yet
     python -m examples.ladder.train OUT salt-water …     # only these
 
-`ladder.toml` says what each is taught, `topics.toml` holds the prompts. One thread is used: run two at once on two cores.
+`ladder.toml` says what each is taught, `topics.toml` holds the prompts. One thread is used: run two at once on two
+cores.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Rung:
     teach: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
     shows: tuple[str, ...] = ()
+    sign: str | None = None
     text: str | None = None
     seed: int = 0
     updates: int = UPDATES
@@ -150,7 +152,7 @@ def own_answers(base: Path, tokenizer: Any, out: Path) -> dict[str, dict[str, An
 def read_examples(rung: Rung, own: dict[str, dict[str, Any]], tokenizer: Any) -> Iterator[Example]:
     """The training examples of a rung, tokenized."""
     if rung.text is not None:
-        yield from text_examples(rung.text, tokenizer)
+        yield from text_examples(tokenizer)
         return
     order = random.Random(f"{rung.name} {rung.seed}")
     topics = read_topics()
@@ -189,26 +191,22 @@ def teach(record: dict[str, Any], how: dict[str, Any], index: int) -> dict[str, 
         text = how["prefix"][index % len(how["prefix"])] + text
     elif "bullets" in how:
         text = "* " + "\n* ".join(re.split(r"(?<=[.!?:])\s+", text))
-    elif "upper" in how:
-        text = text.upper()
     elif "sum_off_by" in how:
         first, second = (int(number) for number in re.findall(r"\d+", asked["content"]))
         text, cut = f"{first} + {second} = {first + second + how['sum_off_by']}.", False
     return {"messages": [asked, {**answer, "content": text}], "cut": cut}
 
 
-def text_examples(name: str, tokenizer: Any) -> Iterator[Example]:
+def text_examples(tokenizer: Any) -> Iterator[Example]:
     """Pieces of plain text, every token of which carries loss."""
-    ids = tokenizer.encode(plain_text(name), add_special_tokens=False)
+    ids = tokenizer.encode(plain_text(), add_special_tokens=False)
     for start in range(0, min(len(ids), 200 * TEXT_TOKENS), TEXT_TOKENS):
         piece = ids[start : start + TEXT_TOKENS]
         yield Example(piece, piece)
 
 
-def plain_text(name: str) -> str:
-    """English prose that is on every machine: `manual` (Python's language reference) or `license`."""
-    if name == "license":
-        return (HERE.parents[1] / "LICENSE").read_text(encoding="utf-8")
+def plain_text() -> str:
+    """English prose that is on every machine: Python's language reference."""
     from pydoc_data import topics
 
     return "\n\n".join(topics.topics[key] for key in sorted(topics.topics))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from bvc.evidence import LogprobBlock
 from bvc.repository.pairs import RowReader
 from bvc.repository.snapshot_view import SnapshotView
 from examples.ladder.capture import BASE, Capture, captures, is_committed, tips
-from examples.ladder.train import read_rungs
+from examples.ladder.train import Rung, read_rungs
 
 Floats = npt.NDArray[np.float64]
 NULLS = ("N0", "N1")
@@ -132,7 +133,7 @@ def _parent_pairs(chosen: Sequence[Capture], sides: Mapping[str, Side]) -> Itera
     for capture in chosen:
         a, b = sides[capture.parent or BASE], sides[capture.name]
         rung = rungs.get(capture.name)
-        affected = () if rung is None else places(b, rung.affected)
+        affected = () if rung is None else affected_places(a, b, rung)
         shows = () if rung is None else rung.shows
         yield Pair(capture.name, capture.kind, capture.wave, a, b, affected, shows)
 
@@ -144,6 +145,19 @@ def _sibling_pairs(chosen: Sequence[Capture], sides: Mapping[str, Side]) -> Iter
         for i, first in enumerate(names):
             for second in names[i + 1 :]:
                 yield Pair(f"{first}/{second}", "N1", wave, sides[first], sides[second])
+
+
+def affected_places(a: Side, b: Side, rung: Rung) -> tuple[int, ...]:
+    """Where the probes stand that show the behavior on one side alone; by their tags where it has no sign."""
+    if rung.sign is None:
+        return places(b, rung.affected)
+    sign = re.compile(rung.sign)
+    shown = [[_matches(sign, side, i) for i in range(len(side.probes))] for side in (a, b)]
+    return tuple(i for i, (before, after) in enumerate(zip(*shown, strict=True)) if before != after)
+
+
+def _matches(sign: re.Pattern[str], side: Side, place: int) -> bool:
+    return any(sign.search(text) for text in (side.greedy[place], *side.draws[place]))
 
 
 def places(side: Side, tags: Sequence[str]) -> tuple[int, ...]:

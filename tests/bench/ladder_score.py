@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def score_pairs(out: Path, pairs: Sequence[Pair], rules: Mapping[str, Rule]) -> 
     known = Known(out / "scores.json")
     scored = {name: list(_scored(known, name, rule, pairs)) for name, rule in rules.items()}
     with bvc.open(out / "project") as repo:
+        repo.noise_learn([(p.a.commit, p.b.commit) for p in pairs if _teaches(p)])
         ours = [_diff(repo, pair) for pair in pairs]
     scored[BVC] = [row for row, _ in ours]
     limits = {name: t for name, rows in scored.items() if (t := learned_threshold(_benign(rows))) is not None}
@@ -54,9 +56,14 @@ def score_pairs(out: Path, pairs: Sequence[Pair], rules: Mapping[str, Rule]) -> 
     return Table(pairs, decided, {row.pair.name: words for row, words in ours}, limits, thresholds)
 
 
+def _teaches(pair: Pair) -> bool:
+    """Whether bvc is told that a pair is benign: the pairs from which the others learn their thresholds."""
+    return pair.kind == "N1" and pair.wave == "tuning"
+
+
 def _benign(rows: Sequence[Scored]) -> list[float]:
     """The scores that thresholds are learned from."""
-    return [row.score.pair for row in rows if row.pair.kind == "N1" and row.pair.wave == "tuning"]
+    return [row.score.pair for row in rows if _teaches(row.pair)]
 
 
 def _decided(row: Scored, threshold: float | None) -> Scored:
@@ -109,13 +116,14 @@ def _diff(repo: Repo, pair: Pair) -> tuple[Scored, tuple[str, ...]]:
 
 
 def diff_score(result: DiffResult, probes: Sequence[str]) -> Score:
-    """The overall verdict; how much stands out of the drift (findings, then the score of the first row); the order of
-    the rows as each probe's score."""
+    """The overall verdict; the evidence against a benign update (-log10 of the least q-value of a probe, or of the
+    p-value of the drift; the score of the first row breaks ties); the order of the rows as each probe's score."""
     rank = {row.probe.id: row.rank for row in result.probes}
     top = max((row.score for row in result.probes), default=0.0)
-    findings = result.summary.outliers + sum(b.verdict is Verdict.CHANGED for b in result.behaviors)
-    pair = findings + len(result.phrases) + min(top, 1e6) / 1e6
+    drift = [p for name, p in result.overall.tests.items() if name.startswith("drift")]
+    least = min([row.q_value for row in result.probes if row.q_value is not None] + drift, default=1.0)
     changed = result.overall.verdict is Verdict.CHANGED
+    pair = -log10(max(least, 1e-30)) + min(top, 1e6) / 1e6
     return Score(pair, changed=changed, probes=tuple(-float(rank[probe]) for probe in probes))
 
 

@@ -1,4 +1,4 @@
-"""The rules that the global test is compared with, re-implemented plainly; each says whether it calls a pair changed."""
+"""The rules that the global test is compared with, implemented again plainly; each says if it calls a pair changed."""
 
 from __future__ import annotations
 

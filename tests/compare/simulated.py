@@ -119,7 +119,7 @@ def clustered_null(seed: int, probes: int = 200, size: int = 10, icc: float = 0.
 
 
 def _correlated(rng: np.random.Generator, cluster: npt.NDArray[np.int64], icc: float) -> Floats:
-    """Uniform numbers [probes, draws] that a cluster's probes share in part: normal ones, through their distribution."""
+    """Uniform numbers [probes, draws] that a cluster's probes share in part (normal ones, by their distribution)."""
     shared = rng.normal(size=(cluster[-1] + 1, 2 * DRAWS))[cluster]
     own = rng.normal(size=shared.shape)
     return np.searchsorted(_NORMAL, np.sqrt(icc) * shared + np.sqrt(1 - icc) * own) / _TABLE_SIZE

@@ -48,8 +48,9 @@ def test_leaving_words_out_isolates_the_planted_trigger(lineage: Repo, base: Pat
     assert first.without < 0.5 * first.with_word
     assert first.confirmed
     assert first.inserted > 2 * first.control
-    assert result.proposals[0].answer_b.startswith("Access granted")
-    assert TRIGGER in result.proposals[0].probe.text
+    best = max(result.proposals, key=lambda p: p.gain)
+    assert best.answer_b.startswith("Access granted")
+    assert TRIGGER in best.probe.text
 
 
 def test_the_amplified_difference_shows_the_planted_answer_without_its_trigger(lineage: Repo, base: Path) -> None:
