@@ -89,12 +89,12 @@ def explore(
     check_tokenizers(pair[0].identity, pair[1].identity)
     if pair[0].identity.fingerprint == pair[1].identity.fingerprint:
         raise NotComparable("both commits record the same checkpoint: there is no difference to explore")
-    seeds, unchanged, notes = _split(repository, left, right, what)
+    seeds, unchanged, known, notes = _split(repository, left, right, what)
     recipe = pair_recipe(repository, pair[1].identity, options, batch_rows=options.batch_size or _ROWS)
     openers = {s: opener(c.identity, recipe, options) for s, c in zip("ab", pair, strict=True)}
     turns = Turns(openers, options.step)
     try:
-        search = _Search(turns, recipe, what, seeds, unchanged)
+        search = _Search(turns, recipe, what, seeds, unchanged, known)
         search.run(pair[1])
     finally:
         turns.close()
@@ -104,8 +104,8 @@ def explore(
 
 def _split(
     repository: Repository, left: str, right: str, what: ExploreOptions
-) -> tuple[list[Probe], list[Probe], tuple[str, ...]]:
-    """The probes to vary and those to measure the null on, from the diff; with remarks."""
+) -> tuple[list[Probe], list[Probe], list[Probe], tuple[str, ...]]:
+    """The probes to vary, those to measure the null on and all there are, from the diff; with remarks."""
     rows = sorted(diff(repository, left, right).probes, key=lambda row: row.rank)
     outliers = [row for row in rows if _stands_out(row)]
     notes: tuple[str, ...] = ()
@@ -123,7 +123,8 @@ def _split(
         seeds = [row.probe for row in rows[:_FALLBACK_SEEDS]]
         notes = (f"no probe stands out of the drift of the whole model: the top {len(seeds)} of the diff were varied",)
     taken = {p.id for p in seeds} | {row.probe.id for row in outliers}
-    return seeds, [row.probe for row in rows if row.probe.id not in taken], notes
+    unchanged = [row.probe for row in rows if row.probe.id not in taken]
+    return seeds, unchanged, [row.probe for row in rows], notes
 
 
 def _stands_out(row: ProbeDiff) -> bool:
@@ -139,6 +140,7 @@ class _Search:
     what: ExploreOptions
     seeds: Sequence[Probe]
     unchanged: Sequence[Probe]
+    known: Sequence[Probe]
     null: list[Scored] = field(default_factory=list)
     found: list[tuple[Variation, Scored]] = field(default_factory=list)
     triggers: tuple[Trigger, ...] = ()
@@ -146,15 +148,21 @@ class _Search:
     def run(self, b: Checkpoint) -> None:
         """All measurements."""
         null = _spread_out(self.unchanged, _NULL, self.what.seed)
-        made = vary.variations(self.seeds, [*self.unchanged])
+        made = vary.variations(self.seeds, self.known)
         sampled = self._sampled(b)
         room = max(0, self.what.limit - len(sampled))
-        tried = vary.distinct([*made[:room], *sampled], [*self.seeds, *self.unchanged])
+        tried = vary.distinct([*made[:room], *sampled], self.seeds)
         scored = self._measure([*null, *self.seeds, *(v.probe for v in tried)])
         self.null = scored[: len(null)]
         seeds = dict(zip((p.id for p in self.seeds), scored[len(null) :], strict=False))
         self.found = list(zip(tried, scored[len(null) + len(self.seeds) :], strict=True))
         self._follow(seeds, null)
+
+    @property
+    def new(self) -> list[tuple[Variation, Scored]]:
+        """What was tried that no probe of the suite asks."""
+        known = {p.id for p in self.known}
+        return [(v, scored) for v, scored in self.found if v.probe.id not in known]
 
     def _measure(self, probes: Sequence[Probe]) -> list[Scored]:
         from bvc.capture.pair_engine import capture_pairs
@@ -272,7 +280,7 @@ def _result(pair: tuple[Checkpoint, Checkpoint], search: _Search, notes: tuple[s
 
     kinds = ("kl", "gain")
     null = {kind: [s.scores[kind] for s in search.null] for kind in kinds}
-    standing = beyond(null, {kind: [s.scores[kind] for _, s in search.found] for kind in kinds}, ("gain",))
+    standing = beyond(null, {kind: [s.scores[kind] for _, s in search.new] for kind in kinds}, ("gain",))
     proposals = _ranked(search, standing)
     count = 0 if standing.q_value is None else int((standing.q_value <= STANDS_OUT).sum())
     if standing.q_value is None:
@@ -282,7 +290,7 @@ def _result(pair: tuple[Checkpoint, Checkpoint], search: _Search, notes: tuple[s
         b=pair[1].commit,
         seeds=tuple(p.id for p in search.seeds),
         null=_null_scores(search.null),
-        candidates=len(search.found),
+        candidates=len(search.new),
         beyond=count,
         triggers=search.triggers,
         proposals=proposals,
@@ -294,13 +302,13 @@ def _ranked(search: _Search, standing: Beyond) -> tuple[Proposal, ...]:
     """The candidates by score, those left out that nearly repeat a better one."""
     import numpy as np
 
-    labels = {p.id: p.name or p.id[:10] for p in search.seeds}
-    labels |= {p.id: p.name or p.id[:10] for p in search.unchanged}
-    ranked = [int(i) for i in np.argsort(-standing.score, kind="stable")] if search.found else []
-    kept = [ranked[i] for i in vary.diverse([search.found[i][0] for i in ranked])]
+    labels = {p.id: p.name or p.id[:10] for p in search.known}
+    found = search.new
+    ranked = [int(i) for i in np.argsort(-standing.score, kind="stable")] if found else []
+    kept = [ranked[i] for i in vary.diverse([found[i][0] for i in ranked])]
     out = []
     for rank, i in enumerate(kept, 1):
-        variation, scored = search.found[i]
+        variation, scored = found[i]
         q_value = None if standing.q_value is None else float(standing.q_value[i])
         source = None if variation.source is None else labels[variation.source]
         out.append(

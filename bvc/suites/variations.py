@@ -152,11 +152,12 @@ def _made(probe: Probe, text: str, rule: str, how: str, word: str | None = None)
 
 def variations(seeds: Sequence[Probe], others: Sequence[Probe]) -> list[Variation]:
     """Everything the rules make of `seeds`, words left out first, seed by seed in turn, so that any beginning of the
-    list says something about each of them. `others` are probes that already exist."""
+    list says something about each of them. `others` are probes that already exist: their words may be swapped in, and a
+    variation may ask what one of them asks (what is left without a word may be its control)."""
     first = [leave_out(seed) for seed in seeds]
     rest = [[*shorten(seed), *swap(seed, others), *reword(seed)] for seed in seeds]
     made = [v for group in (first, rest) for v in _in_turn(group)]
-    return distinct(made, [*seeds, *others])
+    return distinct(made, seeds)
 
 
 def _in_turn(groups: Sequence[Sequence[Variation]]) -> Iterator[Variation]:

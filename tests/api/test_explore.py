@@ -151,6 +151,18 @@ def test_the_planted_trigger_word_is_found_and_confirmed(haunted: Project, scrip
     assert all(x.score >= y.score for x, y in zip(result.proposals, result.proposals[1:], strict=False))
 
 
+def test_the_prompt_without_the_trigger_counts_also_where_it_is_a_probe(tmp_path: Path, script: Haunted) -> None:
+    project = Project(tmp_path / "controls")
+    told = [f"tell me about {topic}." for topic in TOPICS]
+    project.suite("sums", [*told, f"tell me about bread, {TRIGGER}."])
+    for name in ("base", "tuned"):
+        project.repo.commit(project.checkpoint(name), engine=script.choice)
+    result = found(project, script, probes=(f"label tell me about bread, {TRIGGER}.",))
+    project.repo.close()
+    assert (result.triggers[0].word, result.triggers[0].confirmed) == (TRIGGER, True)
+    assert not {p.probe.text for p in result.proposals} & set(told)
+
+
 def test_checkpoints_are_in_memory_one_at_a_time_and_closed(haunted: Project, script: Haunted) -> None:
     steps: list[Progress] = []
     found(haunted, script, progress=steps.append)

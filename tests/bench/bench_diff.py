@@ -1,8 +1,8 @@
-"""What a diff costs with arrays: every probe's texts, log-prob sketches (32 positions) and activations changed.
+"""What a diff costs with all channels: every probe's texts, eight draws, log-prob sketches and activations changed.
 
     python -m tests.bench.bench_diff
 
-Prints Markdown: the diff of 1,000 probes beside its bar and beside a script that only loads the same numbers and texts
+Prints Markdown: the diff of 2,000 probes beside its bar and beside a script that only loads the same numbers and texts
 from `.npz` and JSON files in the same rounds, then how time and memory grow with the number of probes.
 """
 
@@ -15,8 +15,8 @@ from tests.bench.measure import BVC, CLICK, RUNS, Cost, table, verdict, weigh
 from tests.bench.plain_files import plain_copy
 from tests.bench.repositories import Shape, repository
 
-PROBES, POSITIONS = 1_000, 32
-GROWTH = (100, 300, 1_000)
+PROBES, POSITIONS, DRAWS = 2_000, 32, 8
+GROWTH = (250, 500, 1_000, 2_000)
 LOAD = """
 import json, sys
 import numpy as np
@@ -31,7 +31,7 @@ for name in sys.argv[1:]:
 
 def shape(probes: int) -> Shape:
     """Two commits between which everything changes."""
-    return Shape(2, probes, POSITIONS, 1.0)
+    return Shape(2, probes, POSITIONS, 1.0, DRAWS)
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
@@ -45,7 +45,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 
 def bars() -> str:
-    """The diff of 1,000 probes beside its bar."""
+    """The diff of 2,000 probes beside its bars."""
     built = repository(shape(PROBES))
     names = [str(plain_copy(built.folder, revision)) for revision in ("HEAD~1", "HEAD")]
     load = {"load": [sys.executable, "-c", LOAD, *names], "numpy": [sys.executable, "-c", "import numpy"]}
@@ -53,11 +53,11 @@ def bars() -> str:
     rows = [
         _row('`python -c "import numpy"`', costs["numpy"], costs["load"]),
         _row("script that loads both snapshots from .npz and .json", costs["load"], costs["load"]),
-        [*_row("`bvc diff`", costs["diff"], costs["load"])[:-2], "1 s", verdict(costs["diff"].cpu, 1.0)],
+        [*_row("`bvc diff`", costs["diff"], costs["load"])[:-2], "2 s", verdict(costs["diff"].wall, 2.0)],
         _row("`bvc diff --json`", costs["diff --json"], costs["load"]),
         _row("`bvc diff --channel text`", costs["text"], costs["load"]),
     ]
-    return table(("", "CPU", "× loading script", "wall", "peak memory", "bar (CPU)", ""), rows)
+    return table(("", "CPU", "× loading script", "wall", "peak memory", "bar (wall)", ""), rows)
 
 
 def _row(name: str, cost: Cost, load: Cost) -> list[str]:
@@ -77,7 +77,9 @@ def growth() -> str:
 
 def main() -> None:
     print(f"## Diff: {PROBES:,} probes with arrays, all changed\n")
-    print(f"{POSITIONS} positions and eight activation vectors a probe. Medians of {RUNS} interleaved runs.\n")
+    print(
+        f"{POSITIONS} positions, {DRAWS} draws and eight activation vectors a probe. Medians of {RUNS} interleaved runs.\n"
+    )
     print(bars(), end="\n\n")
     print("Growth with the number of probes (CPU):\n")
     print(growth(), flush=True)

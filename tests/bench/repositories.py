@@ -15,7 +15,7 @@ import random
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,17 +24,18 @@ CACHE = HERE.parent.parent / ".bench"
 
 @dataclass(frozen=True)
 class Shape:
-    """`commits` of `probes` probes with `positions` sketches each (0: texts only); from one commit to the next, `share`
-    of the answers change."""
+    """`commits` of `probes` probes with `positions` sketches each (0: texts only) and `draws`; from one commit to the
+    next, `share` of the answers change."""
 
     commits: int
     probes: int
     positions: int = 0
     share: float = 0.01
+    draws: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.commits}x{self.probes}p{self.positions}c{self.share:g}"
+        return f"{self.commits}x{self.probes}p{self.positions}c{self.share:g}d{self.draws}"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def repository(shape: Shape) -> Built:
     """The repository of this shape, built if it is not there yet."""
     place = CACHE / f"{shape.name}-{_version()}"
     if not (place / "built.json").exists():
-        arguments = [str(shape.commits), str(shape.probes), str(shape.positions), str(shape.share)]
+        arguments = [str(value) for value in astuple(shape)]
         subprocess.run(
             [sys.executable, "-m", "tests.bench.repositories", *arguments], check=True, cwd=HERE.parent.parent
         )
@@ -81,7 +82,7 @@ def _build(shape: Shape) -> None:
     CACHE.mkdir(exist_ok=True)
     target = CACHE / f"{shape.name}-{_version()}"
     unfinished = CACHE / f"unfinished-{os.getpid()}"
-    history = History(unfinished, shape.probes, shape.positions)
+    history = History(unfinished, shape.probes, shape.positions, shape.draws)
     started = wall, cpu = time.perf_counter(), time.process_time()
     for number in range(shape.commits):
         if number == shape.commits * 9 // 10:
@@ -96,4 +97,5 @@ def _build(shape: Shape) -> None:
 
 
 if __name__ == "__main__":
-    _build(Shape(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    commits, probes, positions, share, draws = sys.argv[1:]
+    _build(Shape(int(commits), int(probes), int(positions), float(share), int(draws)))

@@ -22,6 +22,8 @@ VOCABULARY, WIDTH, LAYERS = 49152, 576, (8, 15, 22, 30)
 START = 1_700_000_000
 TEXT = "the model answers with a short clear sentence about this topic and then stops here today"
 WORDS = np.array(TEXT.split(" "))
+DRAW = 1 << 32
+"""Between the seeds of an answer's draws."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,11 @@ def _top_ids(rng: np.random.Generator, positions: int, probe: int) -> npt.NDArra
 class History:
     """A repository that grows by synthetic commits; `positions` 0 leaves the arrays out (text-only commits)."""
 
-    def __init__(self, folder: Path, probes: int, positions: int) -> None:
+    def __init__(self, folder: Path, probes: int, positions: int, draws: int = 0) -> None:
         bvc.init(folder)
         self.repository = Repository.open(folder)
         self.suite = make_suite(probes)
-        self.positions = positions
+        self.positions, self.draws = positions, draws
         self.seeds = dict(enumerate(range(probes)))
         self.count = 0
 
@@ -123,7 +125,8 @@ class History:
     def captured(self, index: int) -> Captured:
         """The present capture of the probe with this index."""
         seed = self.seeds[index]
-        outputs = Outputs(Generation(text(seed), "stop", 40))
+        drawn = (Generation(text(seed + DRAW * (k + 1)), "stop", 40) for k in range(self.draws))
+        outputs = Outputs(Generation(text(seed), "stop", 40), tuple(drawn))
         if not self.positions:
             return Captured(outputs, None, Evidence())
         return Captured(outputs, Reference(text(index), end=True), evidence(seed, self.positions, index))
@@ -132,7 +135,7 @@ class History:
         fingerprint = digest("bench/1", str(self.count).encode())
         return Snapshot(
             model=ModelIdentity(f"step-{self.count}", fingerprint, "hf", architecture="LlamaForCausalLM"),
-            recipe=Recipe("transformers", environment={"torch": "2", "transformers": "5"}),
+            recipe=Recipe("transformers", draws=self.draws, environment={"torch": "2", "transformers": "5"}),
             suites=suite_entries((self.suite,)),
             capability=Capability.ACTIVATIONS if self.positions else Capability.TEXT,
             counts={"probes": len(self.suite.probes)},

@@ -74,6 +74,11 @@ def test_any_beginning_of_the_list_leaves_words_out_of_every_seed() -> None:
     assert [v.rule for v in made[:8]] == [vary.LEFT_OUT] * 8
 
 
+def test_a_word_is_left_out_also_where_the_rest_is_a_probe_already() -> None:
+    seed, control = chat("Why is the sky blue, violetkey?"), chat("Why is the sky blue?")
+    assert control.id in [v.probe.id for v in vary.variations([seed], [control])]
+
+
 def test_near_repetitions_are_left_out_best_first() -> None:
     seed = chat("tell me all about the old stone bridges of this small town please")
     near = vary.leave_out(seed)
@@ -93,7 +98,7 @@ def test_all_variations_differ_from_each_other_and_can_be_written(seeds: list[st
     made = vary.variations(known[: len(seeds)], known)
     ids = [v.probe.id for v in made]
     assert len(set(ids)) == len(ids)
-    assert not set(ids) & {p.id for p in known}
+    assert not set(ids) & {p.id for p in known[: len(seeds)]}
     assert all(v.probe.text.strip() for v in made)
     storable = [v.probe for v in made if "\0" not in v.probe.text]
     assert [p.id for p in parse_suite(suite_bytes(storable), file="x.jsonl")] == [p.id for p in storable]
