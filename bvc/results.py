@@ -158,8 +158,8 @@ class PhraseDiff:
 
 @dataclass(frozen=True)
 class DiffSummary:
-    """Counts over the common probes; `outliers` moved more than the drift of the whole model explains; `right_to_wrong` and
-    `wrong_to_right` count flips of the probes whose right answer is known."""
+    """Counts over the common probes; `outliers` moved more than the drift of the whole model explains; `right_to_wrong`
+    and `wrong_to_right` count flips of the probes whose right answer is known."""
 
     probes: int
     same: int
@@ -176,9 +176,9 @@ class Overall:
     """How far the whole model moved, and whether that is more than nothing, or than a benign update, explains.
 
     `p_value`: global test of "the same model" (null N0); `tests` its parts by name, each with its own p-value. `drift`:
-    the median log-prob (else text) distance, with the interval `ci`; `drift_percentile` its place among the steps of the
-    lineage (0 to 100), of which `steps` are known. `against`: the widest null that the verdict speaks of (N0, N1, N2).
-    `smallest`: by channel or kind of change the least that would have been found with probability .8.
+    the median log-prob (else text) distance, with the interval `ci`; `drift_percentile` its place among the steps of
+    the lineage (0 to 100), of which `steps` are known. `against`: the widest null that the verdict speaks of (N0, N1,
+    N2). `smallest`: by channel or kind of change the least that would have been found with probability .8.
     """
 
     p_value: float | None
@@ -206,7 +206,8 @@ class LayerDistance:
 @dataclass(frozen=True)
 class FamilyDiff:
     """A tag or suite (`kind` "tag" or "suite") that is over-represented among the outliers: `outliers` of the
-    `all_outliers` belong to it, and `probes` of the `all_probes` do; hypergeometric p-value and false discovery rate."""
+    `all_outliers` belong to it, and `probes` of the `all_probes` do; hypergeometric p-value and false discovery
+    rate."""
 
     kind: str
     name: str

@@ -11,6 +11,7 @@ from bvc.wording import printable
 _KEY_LENGTH = 1000
 """Characters of a line in which its key is looked for: a hostile file must not cost more."""
 
+
 def decode_text(data: bytes, file: str) -> str:
     """The text of a file, without its byte order mark. Raises BadInput with the line."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bvc.api.bands import BenignPairs, benign_pairs, pair_distances
 from bvc.api.substance import Answers, answers_substance
@@ -13,7 +13,7 @@ from bvc.behaviors.refusal import is_refusal
 from bvc.compare.diff import Background
 from bvc.compare.drawn import Scores
 from bvc.compare.measure import Distances
-from bvc.compare.substance import Facts
+from bvc.compare.substance import Facts, by_distance, with_facts
 from bvc.compare.tolerance import FEWEST_STEPS, N1, Benign, drift
 from bvc.errors import BvcError
 from bvc.records import Generation, Probe
@@ -21,8 +21,8 @@ from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.results import Progress, Substance
 
-TOLD_LANGUAGES = 200
-"""Answers, the most changed first, whose language is looked at: telling it takes longer than all else about a text."""
+TOLD = 200
+"""Answers, the most changed first, of which language and refusal are looked at: that takes longer than all else."""
 
 
 JUDGED = 100
@@ -101,13 +101,16 @@ class _Judge:
     ) -> None:
         self.repository, self.sides, self.probes, self.judging = repository, sides, probes, judging
 
-    def __call__(self, ids: Sequence[str]) -> list[Substance]:
-        """For some probes, the most changed first; only the first of them are shown to a judge that takes its time."""
-        answers = [self._answers(probe, told=place < TOLD_LANGUAGES) for place, probe in enumerate(ids)]
+    def __call__(self, by_words: Mapping[str, float]) -> list[Substance]:
+        """For some probes, the most changed first, given how far their meaning moved by their words: the settings'
+        method looks at the first of them only, since a sentence model or a server takes its time."""
+        ids = list(by_words)
+        answers = [self._answers(probe, told=place < TOLD) for place, probe in enumerate(ids)]
         config = self.repository.config
-        slow = len(answers) if config.substance_method == "builtin" else JUDGED
+        slow = 0 if config.substance_method == "builtin" else JUDGED
         judged = answers_substance(answers[:slow], config, key=self.judging.key, progress=self.judging.report)
-        return [*judged, *answers_substance(answers[slow:], replace(config, substance_method="builtin"))]
+        rest = zip(ids[slow:], answers[slow:], strict=True)
+        return [*judged, *(with_facts((a.a, a.b), (a.facts_a, a.facts_b), by_distance(by_words[p])) for p, a in rest)]
 
     def _answers(self, probe: str, *, told: bool) -> Answers:
         a, b = (view.outputs(probe).greedy for view in self.sides)
@@ -117,7 +120,7 @@ class _Judge:
     def _facts(self, probe: str, answer: Generation, told: bool) -> Facts:
         return Facts(
             language=NAMES.get(recognized(answer.text)) if told else None,
-            refuses=(is_refusal(answer.text).value or 0.0) >= 0.5,
+            refuses=(is_refusal(answer.text).value or 0.0) >= 0.5 if told else None,
             right=right_answer(self.probes[probe][1], answer.text),
             cut=answer.finish == "length",
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from bvc.compare.drawn import Drawn, Scores, draw_tests
 from bvc.compare.families import Group, over_represented
+from bvc.compare.family_shift import moved_families
 from bvc.compare.layer_shift import layer_shifts
 from bvc.compare.localize import combine
 from bvc.compare.measure import Distances, Moved, gaps, measure
@@ -124,7 +125,8 @@ def compare(
     alone = stand_out(list(texts), statistics(distances), _benign_statistics(known, terms))
     said = _said(texts, terms)
     new = new_phrases(said, by_numbers(list(texts), statistics(distances)), clusters=_clusters(known))
-    standings = replace(alone, of=joined(alone.of, new))
+    families = moved_families(_groups(known.probes), {p: s.score for p, s in alone.of.items()}, alone.benign)
+    standings = replace(alone, of=joined(alone.of, new, families))
     outliers = {p for p, s in standings.of.items() if s.q_value is not None and s.q_value <= OUTLIER_LEVEL}
     drawn = _drawn(texts, terms, known)
     whole = _whole(distances, noise, tolerances, terms, drawn)

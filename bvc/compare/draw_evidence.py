@@ -25,8 +25,9 @@ _AT_ONCE = 128
 @dataclass(frozen=True)
 class Block:
     """Probes that have `first` draws of a and `second` of b: positions `probes` [p] among those given, `scores`
-    [p, first + second] (0 throughout where a probe has none: `scored` [p]) and which of all distinct texts each draw is,
-    `texts` [p, first + second]; a's draws come first. `sketches` [distinct texts, WIDTH] is shared by all blocks."""
+    [p, first + second] (0 throughout where a probe has none: `scored` [p]) and which of all distinct texts each draw
+    is, `texts` [p, first + second]; a's draws come first. `sketches` [distinct texts, WIDTH] is shared by all
+    blocks."""
 
     probes: Ints
     first: int

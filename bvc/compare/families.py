@@ -25,7 +25,7 @@ def over_represented(groups: Mapping[str, Collection[Group]], outliers: Collecti
     and of several with the same probes the first in order of kind and name stands for all.
     """
     chosen = set(outliers) & groups.keys()
-    members = dict(_distinct(groups))
+    members = dict(distinct_families(groups))
     counts = {group: len(chosen & probes) for group, probes in members.items()}
     p_values = {g: enrichment_p(counts[g], len(chosen), len(members[g]), len(groups)) for g in members}
     names = {"\0".join(group): group for group in members}
@@ -40,7 +40,7 @@ def over_represented(groups: Mapping[str, Collection[Group]], outliers: Collecti
     return tuple(sorted(found, key=lambda f: (f.p_value, -f.outliers, f.kind, f.name)))
 
 
-def _distinct(groups: Mapping[str, Collection[Group]]) -> Iterator[tuple[Group, frozenset[str]]]:
+def distinct_families(groups: Mapping[str, Collection[Group]]) -> Iterator[tuple[Group, frozenset[str]]]:
     """Each family with its probes, without those that hold all probes or repeat another."""
     members: dict[Group, set[str]] = {}
     for probe, names in groups.items():

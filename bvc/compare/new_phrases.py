@@ -7,29 +7,32 @@ probes when both come together: six answers with one new sentence are a chance o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import comb, erfc, log, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.grams import Counted, Texts, count, distinct, shortened
+from bvc.compare.holm import holm
 from bvc.compare.phrase_merge import found, merged
-from bvc.compare.phrase_test import Shifts, units_of
+from bvc.compare.phrase_test import units_of
 from bvc.compare.phrases import first_of_equals
 from bvc.compare.standing import Standing
+from bvc.compare.verdict import OUTLIER_LEVEL
 from bvc.results import PhraseDiff
 
 FEWEST = 3
 """Probes that a phrase needs on its side."""
 _SHARE = 0.1
 """Most that the other side may have of it, relative to that."""
-LEVEL = 0.02
-"""Of any phrase being called new by chance; with that of the distances and of the drift it makes .05."""
-KINDS = 2
-"""Kinds of evidence that a probe stands out by, its own distances and new phrases: each gets half of the level."""
+KINDS = 3
+"""Kinds of evidence that a probe stands out by, each of which gets a third of the level: its own distances, new
+phrases, and its families."""
+LEVEL = OUTLIER_LEVEL / KINDS
+"""Of any phrase being called new by chance."""
 
 Column = npt.NDArray[np.float64]
 
@@ -65,23 +68,38 @@ def _p_values(
 ) -> Column:
     units = units_of(ids, clusters)
     shifts = counted.shifts.grouped(units)
+    up = np.bincount(shifts.feature, shifts.value > 0, shifts.features).astype(np.int64)
+    total = shifts.support()
+    leading = np.maximum(up, total - up)
+    signs = np.array([_sign_p(k, n) for k, n in zip(leading.tolist(), total.tolist(), strict=True)])
     ranks = _ranks(ids, units, moved)
-    return np.array([_combined(lean, ranks) for lean in _leans(shifts)] or np.empty(0), float)
+    if ranks is None:
+        return np.where(leading < FEWEST, 1.0, signs)
+    leads = (shifts.value > 0) == (2 * up >= total)[shifts.feature]
+    sums = np.bincount(shifts.feature[leads], ranks[shifts.unit[leads]], shifts.features)
+    return np.where(leading < FEWEST, 1.0, _combined(signs, _rank_p(sums, leading, len(ranks))))
 
 
-@dataclass(frozen=True)
-class _Lean:
-    """The units that lean to the side that more of them lean to, and how many do either way."""
+@lru_cache(maxsize=65_536)
+def _sign_p(leading: int, total: int) -> float:
+    """Two-sided probability that so many of `total` fair coins, or more, fall one way."""
+    tail = sum(comb(total, k) for k in range(leading, total + 1))
+    return min(1.0, 2 * tail / float(2**total)) if total < 1000 else erfc((2 * leading - total) / sqrt(2 * total))
 
-    leading: npt.NDArray[np.int64]
-    total: int
+
+def _rank_p(sums: npt.NDArray[Any], counts: npt.NDArray[np.int64], n: int) -> Column:
+    """P(as many of n ranks add up to as much), by the normal approximation."""
+    few = np.clip(counts, 1, n)
+    spread = np.sqrt((n + 1) * np.maximum(n - few, 0) / 12 / few)
+    scores = (sums / few - (n + 1) / 2) / np.maximum(spread, 1e-9)
+    return np.array([erfc(score / sqrt(2)) / 2 for score in scores.tolist()])
 
 
-def _leans(shifts: Shifts) -> Iterator[_Lean]:
-    ends = np.searchsorted(shifts.feature, np.arange(shifts.features + 1))
-    for start, end in pairwise(ends.tolist()):
-        units, up = shifts.unit[start:end], shifts.value[start:end] > 0
-        yield _Lean(units[up] if 2 * up.sum() >= len(up) else units[~up], len(units))
+def _combined(first: Column, second: Column) -> Column:
+    """p-value of the product of two independent p-values (Fisher 1932)."""
+    product = np.maximum(first * second, 1e-300)
+    out: Column = product * (1 - np.log(product))
+    return out
 
 
 def _ranks(ids: Sequence[str], units: npt.NDArray[np.int64], moved: Mapping[str, float]) -> Column | None:
@@ -96,32 +114,13 @@ def _ranks(ids: Sequence[str], units: npt.NDArray[np.int64], moved: Mapping[str,
     return out
 
 
-def _combined(lean: _Lean, ranks: Column | None) -> float:
-    leading = len(lean.leading)
-    if leading < FEWEST:
-        return 1.0
-    signs = min(1.0, 2 * sum(comb(lean.total, k) for k in range(leading, lean.total + 1)) / float(2**lean.total))
-    if ranks is None or leading >= len(ranks):
-        return signs
-    n = len(ranks)
-    expected, spread = (n + 1) / 2, sqrt((n + 1) * (n - leading) / 12 / leading)
-    product: float = max(signs * erfc((float(ranks[lean.leading].mean()) - expected) / spread / sqrt(2)) / 2, 1e-300)
-    return product * (1 - log(product))
-
-
-def holm(p_values: Column) -> Column:
-    """Adjusted p-values that hold the chance of any false discovery (Holm 1979), [n]."""
-    order = np.argsort(p_values, kind="stable")
-    steps = np.minimum(1.0, p_values[order] * np.arange(len(p_values), 0, -1))
-    out = np.empty(len(p_values))
-    out[order] = np.maximum.accumulate(steps)
-    return out
-
-
-def joined(standings: Mapping[str, Standing], phrases: Sequence[PhraseDiff]) -> dict[str, Standing]:
-    """Standings by distance and by new phrases together: a probe's q-value is twice the lesser of both (Bonferroni),
-    and its score grows by the log ratio of the strongest of the `phrases` that its answers gained or lost."""
-    q_values: dict[str, float] = {}
+def joined(
+    standings: Mapping[str, Standing], phrases: Sequence[PhraseDiff], families: Mapping[str, float]
+) -> dict[str, Standing]:
+    """Standings by all kinds of evidence together: a probe's q-value is three times (Bonferroni) the least of that of
+    its distances, of the new `phrases` that its answers gained or lost, and of its `families`; its score grows by the
+    log ratio of the strongest phrase."""
+    q_values = dict(families)
     gains: dict[str, float] = {}
     for phrase in phrases:
         more, less = max(phrase.count_a, phrase.count_b), min(phrase.count_a, phrase.count_b)
@@ -131,6 +130,6 @@ def joined(standings: Mapping[str, Standing], phrases: Sequence[PhraseDiff]) -> 
     return {p: _joined(s, q_values.get(p), gains.get(p, 0.0)) for p, s in standings.items()}
 
 
-def _joined(standing: Standing, phrase_q: float | None, gain: float) -> Standing:
-    known = [q for q in (standing.q_value, phrase_q) if q is not None]
+def _joined(standing: Standing, other_q: float | None, gain: float) -> Standing:
+    known = [q for q in (standing.q_value, other_q) if q is not None]
     return Standing(standing.score + gain, min(1.0, KINDS * min(known)) if known else None)

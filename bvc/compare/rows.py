@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from bvc.compare.measure import Distances
 from bvc.compare.noise import Band
 from bvc.compare.standing import Standing
-from bvc.compare.substance import substances
+from bvc.compare.substance import by_distance
 from bvc.compare.text import first_difference
 from bvc.compare.tolerance import N0, Tolerance
 from bvc.compare.verdict import Decision
 from bvc.records import Outputs, Probe
 from bvc.results import ChannelDistance, Kind, ProbeDiff, Substance, TextChange, Verdict
 
-Judge = Callable[[Sequence[str]], Sequence[Substance]]
-"""What became of the greedy answers of some probes, by id."""
+Judge = Callable[[Mapping[str, float]], Sequence[Substance]]
+"""What became of the greedy answers of some probes, given how far their meaning moved by their words, by id."""
 
 _ORDER = (Verdict.CHANGED, Verdict.UNDECIDED, Verdict.SAME)
 
@@ -50,7 +50,8 @@ def _place(evidence: Evidence, probe: str) -> tuple[int, float]:
 def _substances(evidence: Evidence, order: Sequence[str], judge: Judge | None) -> dict[str, Substance]:
     greedy = {p: (a.greedy.text, b.greedy.text) for p, (a, b) in evidence.texts.items()}
     differing = [p for p in order if greedy[p][0] != greedy[p][1]]
-    found = substances([greedy[p] for p in differing]) if judge is None else judge(differing)
+    by_words = {p: evidence.distances.substance.get(p, 0.0) for p in differing}
+    found = [by_distance(d) for d in by_words.values()] if judge is None else judge(by_words)
     return dict.fromkeys(greedy, Substance(Kind.IDENTICAL, 0.0)) | dict(zip(differing, found, strict=True))
 
 

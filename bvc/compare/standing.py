@@ -18,6 +18,7 @@ KL, FIRST, PEAK, MOVED, WORDING, SUBSTANCE, PHRASES = "kl", "first", "peak", "mo
 """Kinds of statistic: divergence along the reference, of its first token, of the token where it is largest, hidden
 state of the last prompt token, text, meaning, `bvc.compare.phrases`."""
 
+_NUMBERS = (KL, FIRST, PEAK, MOVED)
 _FLOOR = {KL: 1e-4, FIRST: 1e-3, PEAK: 1e-2, MOVED: 1e-3, WORDING: 0.1, SUBSTANCE: 0.1, PHRASES: 0.1}
 """What is added to a statistic before its logarithm is taken: differences far below it say nothing."""
 _LEAST_SPREAD = 0.1
@@ -53,51 +54,86 @@ class Standing:
 @dataclass(frozen=True)
 class Standings:
     """Of every probe its standing; `factor`: by how much more than the median probe's every statistic of one probe
-    would have had to move to stand out alone (None where that is not known)."""
+    would have had to move to stand out alone (None where that is not known); `benign`: the scores in benign pairs."""
 
     of: Mapping[str, Standing]
     factor: float | None
+    benign: tuple[Mapping[str, float], ...] = ()
 
 
 def stand_out(ids: Sequence[str], statistics: Statistics, benign: Sequence[Statistics] = ()) -> Standings:
     """The standing of every probe of `ids`; `benign` are the same statistics of pairs of commits between which nothing
     but a benign update lies.
 
-    The score is the mean over the statistics, standardised again. Null of the q-values (Benjamini and Hochberg 1995):
-    the probe belongs to the bulk, whose scores reach as far as those of the benign pairs do; without any, a tail no
-    heavier than Student's t with n / 10, at most 5, degrees of freedom.
+    The score is the mean over the statistics, standardised again. Where there are benign pairs the bulk is never taken
+    to lie nearer, or to spread less, than theirs: what stands out of next to nothing is no outlier. Null of the
+    q-values (Benjamini and Hochberg 1995): the probe belongs to the bulk, whose scores reach as far as those of the
+    benign pairs do; without any, a tail no heavier than Student's t with n / 10, at most 5, degrees of freedom.
     """
     if not ids:
         return Standings({}, None)
-    kinds = [kind for kind, table in statistics.items() if table]
-    scores, unit = _scores(ids, statistics, kinds)
-    tail = Tail.of([_scores(sorted(_probes(s)), s, kinds)[0] for s in benign], len(ids))
+    kinds = ranked_kinds(statistics)
+    scores, unit = _scores(ids, statistics, kinds, benign)
+    others = [dict(zip(names, _scores(names, s, kinds)[0], strict=True)) for s in benign for names in [_probes(s)]]
+    tail = Tail.of([np.array(list(pair.values())) for pair in others], len(ids))
     q_values = {} if len(ids) < FEWEST else benjamini_hochberg(dict(zip(ids, tail.p_values(scores), strict=True)))
     of = {p: Standing(float(s), q_values.get(p)) for p, s in zip(ids, scores, strict=True)}
-    return Standings(of, float(np.exp(tail.quantile(0.05 / len(ids)) * unit)) if q_values else None)
+    factor = float(np.exp(tail.quantile(0.05 / len(ids)) * unit)) if q_values else None
+    return Standings(of, factor, tuple(others))
+
+
+def ranked_kinds(statistics: Statistics) -> list[str]:
+    """What probes are ranked by: their numbers and the substance of their answers; without numbers all about the words.
+    In eight tuning pairs of the ladder edit distance and shared phrases only blurred what the numbers tell."""
+    numbers = [kind for kind in _NUMBERS if statistics.get(kind)]
+    words = (SUBSTANCE,) if numbers else (WORDING, SUBSTANCE, PHRASES)
+    return numbers + [kind for kind in words if statistics.get(kind)]
 
 
 def by_numbers(ids: Sequence[str], statistics: Statistics) -> dict[str, float]:
     """How far each probe stands out by log-probs and hidden states alone, whatever its words; empty without those."""
-    kinds = [kind for kind in (KL, FIRST, PEAK, MOVED) if statistics.get(kind)]
+    kinds = [kind for kind in _NUMBERS if statistics.get(kind)]
     scores = _scores(ids, statistics, kinds)[0] if kinds else ()
     return dict(zip(ids, map(float, scores), strict=False))
 
 
-def _probes(statistics: Statistics) -> set[str]:
-    return {probe for table in statistics.values() for probe in table}
+def _probes(statistics: Statistics) -> list[str]:
+    return sorted({probe for table in statistics.values() for probe in table})
 
 
-def _scores(ids: Sequence[str], statistics: Statistics, kinds: Sequence[str]) -> tuple[Column, float]:
+def _scores(
+    ids: Sequence[str], statistics: Statistics, kinds: Sequence[str], benign: Sequence[Statistics] = ()
+) -> tuple[Column, float]:
     """Scores [n], and what one unit of score is in logarithms when all statistics of a probe grow alike."""
     columns, units = [], []
     for kind in kinds:
-        values = np.log(np.array([statistics.get(kind, {}).get(p, np.nan) for p in ids], float) + _FLOOR[kind])
-        columns.append(standardize(values))
-        units.append(_spread(values, _LEAST_SPREAD))
+        values = _logs(kind, [statistics.get(kind, {}).get(p, np.nan) for p in ids])
+        center, spread = _place(values)
+        bulks = [_place(_logs(kind, list(s[kind].values()))) for s in benign if s.get(kind)]
+        if bulks:
+            center = max(center, float(np.median([c for c, _ in bulks])))
+            spread = max(spread, float(np.median([d for _, d in bulks])))
+        columns.append((values - center) / spread)
+        units.append(spread)
     combined = _mean(columns, len(ids))
-    per_unit = _spread(combined, _LEAST_COMBINED) / max(float(np.mean([1 / u for u in units])), 1e-9) if units else 1.0
-    return standardize(combined, _LEAST_COMBINED), per_unit
+    middle, spread = _place(combined, _LEAST_COMBINED)
+    per_unit = spread / max(float(np.mean([1 / u for u in units])), 1e-9) if units else 1.0
+    return (combined - (max(middle, 0.0) if benign else middle)) / spread, per_unit
+
+
+def _logs(kind: str, values: Sequence[float]) -> Column:
+    out: Column = np.log(np.array(values, float) + _FLOOR[kind])
+    return out
+
+
+def _place(values: Column, least: float = _LEAST_SPREAD) -> tuple[float, float]:
+    """Median and spread of what is known; the spread is that of the lower half, which probes that moved more than the
+    rest do not reach, and at least `least`."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return 0.0, least
+    center = float(np.median(known))
+    return center, max(_TO_SIGMA * float(np.median(center - known[known <= center])), least)
 
 
 def _mean(columns: Sequence[Column], n: int) -> Column:
@@ -108,24 +144,6 @@ def _mean(columns: Sequence[Column], n: int) -> Column:
     held = ~np.isnan(stacked)
     out: Column = np.where(held, stacked, 0).sum(0) / np.maximum(held.sum(0), 1)
     return out
-
-
-def standardize(values: Column, least: float = _LEAST_SPREAD) -> Column:
-    """`values` as robust standard deviations above the median; the spread is that of the lower half, which probes that
-    moved more than the rest do not reach, and at least `least`. NaN stays NaN."""
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return values
-    out: Column = (values - np.median(known)) / _spread(values, least)
-    return out
-
-
-def _spread(values: Column, least: float) -> float:
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return least
-    center = np.median(known)
-    return max(_TO_SIGMA * float(np.median(center - known[known <= center])), least)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ class Repository:
 def create_project(folder: Path, starter: bytes, behaviors: bytes) -> tuple[list[str], list[str]]:
     """Makes `folder` a project; nothing that exists is overwritten.
 
-    `starter` is the content of `probes/starter.jsonl`, `behaviors` that of `behaviors.toml`. Returns the relative names created and those kept.
+    `starter` is the content of `probes/starter.jsonl`, `behaviors` that of `behaviors.toml`. Returns the relative names
+    created and those kept.
     """
     from bvc.config import DEFAULT_TEXT
 

@@ -78,7 +78,8 @@ def growth() -> str:
 def main() -> None:
     print(f"## Diff: {PROBES:,} probes with arrays, all changed\n")
     print(
-        f"{POSITIONS} positions, {DRAWS} draws and eight activation vectors a probe. Medians of {RUNS} interleaved runs.\n"
+        f"{POSITIONS} positions, {DRAWS} draws and eight activation vectors a probe; scores of behaviors are known.\n"
+        f"Medians of {RUNS} interleaved runs.\n"
     )
     print(bars(), end="\n\n")
     print("Growth with the number of probes (CPU):\n")

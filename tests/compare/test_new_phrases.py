@@ -7,7 +7,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from bvc.compare.new_phrases import LEVEL, holm, joined, new_phrases
+from bvc.compare.holm import holm
+from bvc.compare.new_phrases import LEVEL, joined, new_phrases
 from bvc.compare.standing import Standing
 from bvc.results import PhraseDiff
 from tests.compare.phrase_worlds import Texts, pair
@@ -89,9 +90,10 @@ def test_holm_by_hand() -> None:
     assert holm(np.empty(0)).shape == (0,)
 
 
-def test_the_better_of_two_kinds_of_evidence_counts_at_twice_its_rate() -> None:
+def test_the_best_of_three_kinds_of_evidence_counts_at_three_times_its_rate() -> None:
     standings = {p: Standing(1.0, q) for p, q in {"both": 0.3, "words": None, "none": 0.01, "nothing": None}.items()}
     phrase = PhraseDiff("x", "b", 0, 4, 0.001, ("both", "words"))
-    found = joined(standings, [phrase])
-    assert {p: s.q_value for p, s in found.items()} == {"both": 0.002, "words": 0.002, "none": 0.02, "nothing": None}
+    found = joined(standings, [phrase], {"nothing": 0.1, "none": 0.5})
+    wanted = {"both": 0.003, "words": 0.003, "none": 0.03, "nothing": 0.3}
+    assert {p: s.q_value for p, s in found.items()} == pytest.approx(wanted)
     assert found["both"].score > found["none"].score == 1.0

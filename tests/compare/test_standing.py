@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bvc.compare.standing import FIRST, KL, MOVED, PHRASES, WORDING, Standing, Standings, by_numbers, standardize
+from bvc.compare.standing import FIRST, KL, MOVED, PHRASES, WORDING, Standing, Standings, by_numbers, ranked_kinds
 from bvc.compare.standing import stand_out as all_standings
 
 Statistics = dict[str, dict[str, float]]
@@ -50,7 +50,7 @@ def test_a_narrow_change_inside_a_broad_drift_comes_first() -> None:
     assert np.mean(areas) > 0.93
 
 
-@pytest.mark.parametrize("kind", [KL, FIRST, PHRASES])
+@pytest.mark.parametrize("kind", [KL, FIRST, MOVED])
 def test_strong_evidence_of_one_kind_is_enough(kind: str) -> None:
     rng = np.random.default_rng(1)
     plain, moved = world(rng, 60), world(rng, 60, 4, 12.0)
@@ -108,11 +108,21 @@ def test_nothing_to_rank_by_and_few_probes() -> None:
     assert stand_out(["a"], {KL: {"a": 1.0}}) == {"a": Standing(0.0, None)}
 
 
-def test_standardizing_ignores_the_upper_half() -> None:
-    values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, np.nan])
-    stretched = np.array([1.0, 2.0, 3.0, 40.0, 500.0, np.nan])
-    np.testing.assert_allclose(standardize(values)[:3], standardize(stretched)[:3])
-    assert np.isnan(standardize(values)[5])
+def test_the_upper_half_does_not_place_the_bulk() -> None:
+    plain = {KL: dict(zip(names(5), (1.0, 2.0, 3.0, 4.0, 5.0), strict=True))}
+    stretched = {KL: plain[KL] | {"p3": 40.0, "p4": 500.0}}
+    lower = [
+        [found[p].score for p in names(3)] for found in (stand_out(names(5), plain), stand_out(names(5), stretched))
+    ]
+    assert lower[0] == pytest.approx(lower[1])
+
+
+def test_what_stands_out_of_next_to_nothing_is_no_outlier_where_benign_updates_do_more() -> None:
+    rng = np.random.default_rng(11)
+    benign = tuple(world(rng, 60) for _ in range(3))
+    tiny = {kind: {p: value / 100 for p, value in table.items()} for kind, table in world(rng, 60, 5, 6.0).items()}
+    assert min(s.q_value or 0.0 for s in stand_out(names(60), tiny, benign).values()) > 0.9
+    assert min(s.q_value or 0.0 for s in stand_out(names(60), tiny).values()) <= 0.05
 
 
 @pytest.mark.parametrize("n", [60, 200])
@@ -170,3 +180,9 @@ def test_numbers_alone_rank_without_the_words() -> None:
     assert {p for p, _ in sorted(found.items(), key=lambda item: -item[1])[:3]} == set(names(3))
     assert by_numbers(names(40), statistics | {WORDING: {}}) == found
     assert by_numbers(names(40), words_only) == {}
+
+
+def test_words_rank_only_where_there_are_no_numbers() -> None:
+    statistics = world(np.random.default_rng(12), 30)
+    assert ranked_kinds(statistics) == [KL, FIRST, MOVED]
+    assert ranked_kinds({WORDING: statistics[WORDING], PHRASES: statistics[PHRASES], KL: {}}) == [WORDING, PHRASES]
