@@ -27,6 +27,10 @@ TOLD = 200
 
 JUDGED = 100
 """Answers, the most changed first, that a sentence model or a server is asked about; of the others words decide."""
+_ENGLISH = frozenset(["the", "and", "to", "that", "with", "this", "you", "are", "your", "which", "from", "it", "they"])
+"""Frequent words of English that no other language has among its own."""
+_PLAIN, _FEWEST_WORDS, _READ = 0.2, 8, 2_000
+"""Share of such words in at least so many words, among so many characters, that settles the language."""
 Probes = Mapping[str, tuple[str, Probe]]
 
 
@@ -119,8 +123,16 @@ class _Judge:
 
     def _facts(self, probe: str, answer: Generation, told: bool) -> Facts:
         return Facts(
-            language=NAMES.get(recognized(answer.text)) if told else None,
+            language=_language(answer.text) if told else None,
             refuses=(is_refusal(answer.text).value or 0.0) >= 0.5 if told else None,
             right=right_answer(self.probes[probe][1], answer.text),
             cut=answer.finish == "length",
         )
+
+
+def _language(text: str) -> str | None:
+    """The name of a text's language; the identifier, which takes long to load, is spared plain English."""
+    words = text[:_READ].lower().split()
+    if len(words) >= _FEWEST_WORDS and sum(word in _ENGLISH for word in words) >= _PLAIN * len(words):
+        return NAMES["en"]
+    return NAMES.get(recognized(text))

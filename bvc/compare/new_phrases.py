@@ -31,6 +31,8 @@ _SHARE = 0.1
 KINDS = 3
 """Kinds of evidence that a probe stands out by, each of which gets a third of the level: its own distances, new
 phrases, and its families."""
+_EXACT = 200
+"""Probes up to which the sign test is exact; beyond, it is the normal one with its correction for continuity."""
 LEVEL = OUTLIER_LEVEL / KINDS
 """Of any phrase being called new by chance."""
 
@@ -83,8 +85,9 @@ def _p_values(
 @lru_cache(maxsize=65_536)
 def _sign_p(leading: int, total: int) -> float:
     """Two-sided probability that so many of `total` fair coins, or more, fall one way."""
-    tail = sum(comb(total, k) for k in range(leading, total + 1))
-    return min(1.0, 2 * tail / float(2**total)) if total < 1000 else erfc((2 * leading - total) / sqrt(2 * total))
+    if total > _EXACT:
+        return erfc(max(2 * leading - total - 1, 0) / sqrt(2 * total))
+    return min(1.0, 2 * sum(comb(total, k) for k in range(leading, total + 1)) / float(2**total))
 
 
 def _rank_p(sums: npt.NDArray[Any], counts: npt.NDArray[np.int64], n: int) -> Column:
