@@ -307,13 +307,19 @@ def _overall(
         drift_percentile=drift_percentile(moved, known.steps),
         steps=len(known.steps),
         ci=ci,
-        tests={**whole.tests, **({} if drawn.test is None else drawn.test.parts)},
+        tests={**whole.tests, **_draw_parts(drawn)},
         against=whole.against,
         smallest=smallest(distances, standings.factor, whole.drifts, drawn.smallest),
     )
 
 
 Said = dict[str, tuple[list[str], list[str]]]
+
+
+def _draw_parts(drawn: Drawn) -> dict[str, float]:
+    """The parts of the test of the draws, and the p-value that holds at any look."""
+    parts = {} if drawn.test is None else dict(drawn.test.parts)
+    return parts if drawn.any_look is None else {**parts, "draws, at any look": drawn.any_look}
 
 
 def _said(texts: Texts, terms: Terms) -> Said:

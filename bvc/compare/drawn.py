@@ -11,6 +11,7 @@ from bvc.compare.draw_evidence import draw_evidence
 from bvc.compare.equivalence import smallest_detectable
 from bvc.compare.global_test import GlobalTest, global_test
 from bvc.compare.localize import LEVEL, localize
+from bvc.compare.sequential import sequential_evidence
 from bvc.records import Outputs
 
 MOST_DRAWS = 1000
@@ -25,12 +26,14 @@ Scores = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 @dataclass(frozen=True)
 class Drawn:
     """`test` is that of the whole suite, None without draws on both sides; by probe the `q_values` of a change, and how
-    many further draws a side would decide those that are open (`more`)."""
+    many further draws a side would decide those that are open (`more`). `any_look` is a p-value of "one model" that
+    stays valid when draws are added and the diff is looked at again, as often as one likes."""
 
     test: GlobalTest | None = None
     q_values: Mapping[str, float] = field(default_factory=dict)
     more: Mapping[str, int] = field(default_factory=dict)
     smallest: float | None = None
+    any_look: float | None = None
 
 
 def draw_tests(
@@ -57,6 +60,7 @@ def draw_tests(
         q_values=q_values,
         more={p: more_draws(p_values[p], draws[p], len(ids)) for p in ids if q_values[p] > LEVEL and p_values[p] < 1},
         smallest=smallest_detectable(len(ids), least) if scored else None,
+        any_look=sequential_evidence(evidence).p_value,
     )
 
 
