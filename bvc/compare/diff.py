@@ -43,6 +43,7 @@ from bvc.compare.verdict import (
     Whole,
     decide,
     decide_overall,
+    open_reason,
     undecided_reasons,
 )
 from bvc.compare.whole import describe, drift_percentile, smallest
@@ -129,14 +130,15 @@ def compare(
     standings = replace(alone, of=joined(alone.of, new, families))
     outliers = {p for p, s in standings.of.items() if s.q_value is not None and s.q_value <= OUTLIER_LEVEL}
     drawn = _drawn(texts, terms, known)
-    whole = _whole(distances, noise, tolerances, terms, drawn)
+    nearest = min((s.q_value for s in standings.of.values() if s.q_value is not None), default=1.0)
+    whole = replace(_whole(distances, noise, tolerances, terms, drawn), nearest=nearest)
     decisions = _decide(texts, distances, tolerances, terms, outliers, whole.drifted, drawn)
     evidence = Evidence(texts, distances, tolerances, decisions, standings.of, known.probes, drawn.more)
     rows = tuple(probe_diffs(evidence, known.judge))
     return Comparison(
         capability=min(a.capability, b.capability, key=lambda c: c.level),
         comparable=not why,
-        reasons=(*why, *undecided_reasons(list(decisions.values()))),
+        reasons=(*why, *open_reason(whole), *undecided_reasons(list(decisions.values()))),
         null={t.level: t.to_json() for t in tolerances if t.channels},
         null_sources={t.level: t.source for t in tolerances if t.channels},
         summary=_summary(texts, rows, outliers),

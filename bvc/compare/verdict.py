@@ -17,6 +17,8 @@ OUTLIER_LEVEL = 0.04
 DRIFT_LEVEL = 0.01
 """A model changed beyond a benign update where a probe stands out (false discovery rate), or where it drifted farther
 as a whole: both levels together are ALPHA, so that no more than that of benign updates are called changed."""
+OPEN_LEVEL = 0.2
+"""No model is called the same as after a benign update while a probe stands out at this false discovery rate."""
 
 
 @dataclass(frozen=True)
@@ -112,22 +114,23 @@ def _same_weights(finding: Finding) -> Decision:
 class Whole:
     """What is known of the whole model: `p_value` of "the same model", whether N0 `covered` the recipes' differences,
     the widest null known (`against`), of a benign one the `drifts` of its pairs and whether the model `drifted` beyond
-    them, and all p-values."""
+    them, the least q-value of any probe standing out (`nearest`), and all p-values."""
 
     p_value: float | None
     covered: bool
     against: str | None
     drifted: bool = False
     drifts: tuple[float, ...] = ()
+    nearest: float = 1.0
     tests: Mapping[str, float] = field(default_factory=dict)
 
 
 def decide_overall(decisions: Sequence[Decision], whole: Whole) -> Verdict:
     """The verdict on the whole model: same where every probe is.
 
-    Against benign updates: changed where a probe is, or where the model drifted farther than they do; else the same, as
-    far as the smallest change goes that would have been found. Against the same weights: changed where the global test
-    (without measured noise: some probe's test) says so; else undecided.
+    Against benign updates: changed where a probe is, or where the model drifted farther than they do; undecided where
+    one nearly stands out; else the same, as far as the smallest change goes that would have been found. Against the
+    same weights: changed where the global test (without measured noise: some probe's test) says so; else undecided.
     """
     verdicts = [d.verdict for d in decisions]
     if all(v is Verdict.SAME for v in verdicts):
@@ -135,11 +138,20 @@ def decide_overall(decisions: Sequence[Decision], whole: Whole) -> Verdict:
     if whole.against not in (None, N0):
         if whole.drifted or Verdict.CHANGED in verdicts:
             return Verdict.CHANGED
-        known = [d for d in decisions if d.reason in (None, BETWEEN)]
-        return Verdict.SAME if len(known) == len(decisions) else Verdict.UNDECIDED
+        known = all(d.reason in (None, BETWEEN) for d in decisions)
+        return Verdict.SAME if known and whole.nearest > OPEN_LEVEL else Verdict.UNDECIDED
     if whole.p_value is None:
         return Verdict.CHANGED if Verdict.CHANGED in verdicts else Verdict.UNDECIDED
     return Verdict.CHANGED if whole.covered and whole.p_value <= SUITE_LEVEL else Verdict.UNDECIDED
+
+
+def open_reason(whole: Whole) -> list[str]:
+    """Why a model is neither changed nor the same, where a probe nearly stands out of a benign update."""
+    if whole.against in (None, N0) or not OUTLIER_LEVEL < whole.nearest <= OPEN_LEVEL:
+        return []
+    return [
+        f"no probe stands out at a false discovery rate of {OUTLIER_LEVEL}, but one nearly does: {whole.nearest:.2g}"
+    ]
 
 
 def undecided_reasons(decisions: Sequence[Decision]) -> list[str]:

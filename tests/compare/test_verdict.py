@@ -18,6 +18,7 @@ from bvc.compare.verdict import (
     Whole,
     decide,
     decide_overall,
+    open_reason,
     undecided_reasons,
 )
 from bvc.results import Verdict
@@ -88,6 +89,7 @@ def test_against_benign_updates(finding: Finding, expected: Decision) -> None:
         ([CHANGED], Whole(None, True, None), Verdict.CHANGED),
         ([undecided(NO_NOISE)], Whole(None, True, None), Verdict.UNDECIDED),
         ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1"), Verdict.SAME),
+        ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1", nearest=0.1), Verdict.UNDECIDED),
         ([SAME, undecided(BROKEN)], Whole(0.001, True, "N1"), Verdict.UNDECIDED),
         ([SAME, Decision(Verdict.CHANGED, "N1")], Whole(0.001, True, "N1"), Verdict.CHANGED),
         ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1", drifted=True), Verdict.CHANGED),
@@ -95,6 +97,16 @@ def test_against_benign_updates(finding: Finding, expected: Decision) -> None:
 )
 def test_the_whole_model(decisions: list[Decision], whole: Whole, expected: Verdict) -> None:
     assert decide_overall(decisions, whole) is expected
+
+
+def test_it_is_said_when_a_probe_nearly_stands_out() -> None:
+    assert open_reason(Whole(0.001, True, "N1", nearest=0.05)) != []
+    for whole in (
+        Whole(0.001, True, "N1"),
+        Whole(0.001, True, "N0", nearest=0.05),
+        Whole(None, True, "N1", nearest=0.01),
+    ):
+        assert open_reason(whole) == []
 
 
 def test_reasons_are_counted() -> None:
