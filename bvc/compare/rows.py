@@ -11,7 +11,7 @@ from bvc.compare.standing import Standing
 from bvc.compare.substance import by_distance
 from bvc.compare.text import first_difference
 from bvc.compare.tolerance import N0, Tolerance
-from bvc.compare.verdict import Decision
+from bvc.compare.verdict import BETWEEN, Decision
 from bvc.records import Outputs, Probe
 from bvc.results import ChannelDistance, Kind, ProbeDiff, Substance, TextChange, Verdict
 
@@ -71,8 +71,13 @@ def _row(evidence: Evidence, probe: str, rank: int, judged: Substance) -> ProbeD
         text=TextChange(a, b, first_difference(a, b)),
         substance=judged,
         reason=decision.reason,
-        more_draws=evidence.more_draws.get(probe) if decision.verdict is Verdict.UNDECIDED else None,
+        more_draws=evidence.more_draws.get(probe) if _open_to_draws(decision) else None,
     )
+
+
+def _open_to_draws(decision: Decision) -> bool:
+    """Whether draws could decide: they say "not the same weights", never "more than a benign update"."""
+    return decision.verdict is Verdict.UNDECIDED and decision.reason != BETWEEN
 
 
 def _channels(evidence: Evidence, probe: str) -> dict[str, ChannelDistance]:
