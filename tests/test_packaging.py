@@ -20,7 +20,7 @@ MODEL_STACK = ("torch", "transformers", "peft", "accelerate", "safetensors", "to
 MEGABYTE = 1_000_000
 DOWNLOAD_LIMIT = 60 * MEGABYTE
 WITHOUT_NUMPY_LIMIT = 20 * MEGABYTE
-INSTALLED_LIMIT = 75 * MEGABYTE
+INSTALLED_LIMIT = 80 * MEGABYTE
 
 BLOCKER = f"""
 import sys
