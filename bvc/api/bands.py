@@ -10,15 +10,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from bvc.api.sides import shared_blocks, two_sides
 from bvc.compare.measure import Distances, measure
-from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT
 from bvc.compare.terms import settle_terms
+from bvc.compare.tolerance import drift as drift
 from bvc.errors import BvcError, DamagedObject
 from bvc.records import CommitInfo
 from bvc.repository.notes import read_benign
@@ -99,12 +98,6 @@ def drift_of(repository: Repository, a: str, b: str) -> float:
     token), of the text's (0 to 1) where there are no log-probs, else of the activations'. Raises what `pair_distances`
     raises."""
     return drift(pair_distances(repository, a, b))
-
-
-def drift(distances: Distances) -> float:
-    """`drift_of` of distances that are at hand; 0 where nothing could be compared."""
-    moved = next((v for channel in (LOGPROB, TEXT, ACTIVATION) if (v := distances.channels.get(channel))), {})
-    return median(moved.values()) if moved else 0.0
 
 
 def _measured(left: SnapshotView, right: SnapshotView) -> Distances:
