@@ -23,12 +23,10 @@ from bvc.results import Progress, Substance
 
 TOLD = 200
 """Answers, the most changed first, of which language and refusal are looked at: that takes longer than all else."""
-
-
 JUDGED = 100
 """Answers, the most changed first, that a sentence model or a server is asked about; of the others words decide."""
 _ENGLISH = frozenset(["the", "and", "to", "that", "with", "this", "you", "are", "your", "which", "from", "it", "they"])
-"""Frequent words of English that no other language has among its own."""
+"""Frequent words of English that hardly any other language has among its own."""
 _PLAIN, _FEWEST_WORDS, _READ = 0.2, 8, 2_000
 """Share of such words in at least so many words, among so many characters, that settles the language."""
 Probes = Mapping[str, tuple[str, Probe]]

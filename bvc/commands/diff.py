@@ -6,6 +6,7 @@ import click
 
 from bvc.cli import completion
 from bvc.cli.command import command as bvc_command
+from bvc.cli.judge_key import judge_key
 from bvc.cli.session import Session
 from bvc.errors import ExitCode, UsageError
 from bvc.results import DiffResult, Verdict
@@ -61,7 +62,9 @@ def command(
     """
     if sum((stat, probe is not None, behavior is not None)) > 1:
         raise UsageError("--stat, --probe and --behavior exclude each other")
-    result = session.repo().diff(a, b, channels=channels)
+    repo = session.repo()
+    result = repo.diff(a, b, channels=channels, judge_key=judge_key(repo), progress=session.progress)
+    session.progress.finish()
     revisions = tuple(revision for revision in (a, b) if revision is not None)
     if probe is not None:
         different = _probe(session, result, probe)

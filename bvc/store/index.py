@@ -24,7 +24,6 @@ SCORES = b"b"
 DISTANCES = b"d"
 
 _OID = 20
-_SHA = 32
 _OBJECT = struct.Struct("<20sQ")
 _CHUNK = struct.Struct("<32sQQ")
 _GRAPH = struct.Struct("<Iq")

@@ -84,3 +84,18 @@ def test_exit_code_is_about_what_is_shown(asked_often: Path, bvc: Call) -> None:
 def test_draws_are_on_the_probe_page(asked_often: Path, bvc: Call) -> None:
     text = bvc("diff", "--probe", "moved")[1]
     assert "Draws of a  8, 1 distinct\n  - 8 × yes\nDraws of b  8, 1 distinct\n  + 8 × no\n" in text
+
+
+def test_a_judging_server_is_asked_only_when_its_key_is_set(
+    project: Path, bvc: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in (("method", "endpoint"), ("endpoint", "http://127.0.0.1:9/v1"), ("model", "judge")):
+        assert bvc("config", f"substance.{key}", value)[0] == 0
+    monkeypatch.delenv("BVC_JUDGE_KEY", raising=False)
+    code, _, err = bvc("diff", "v1", "french")
+    assert code == 2
+    assert "BVC_JUDGE_KEY" in err
+    monkeypatch.setenv("BVC_JUDGE_KEY", "secret")
+    code, _, err = bvc("diff", "v1", "french")
+    assert code == 16  # nobody listens there
+    assert "secret" not in err
