@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The built project as working folder; for tests that only read."""
+def project(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The built project as working folder; for tests that only read, which is checked for its settings and refs."""
     monkeypatch.chdir(built)
-    return built
+    before = _written(built)
+    yield built
+    assert _written(built) == before, "this test writes to the project that all tests share: it needs `copied`"
+
+
+@pytest.fixture
+def copied(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the built project as working folder, to write to."""
+    folder = tmp_path / "copied"
+    shutil.copytree(built, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def _written(folder: Path) -> dict[str, bytes]:
+    files = [*folder.glob("*.toml"), *(folder / ".bvc" / "refs").rglob("*"), folder / ".bvc" / "HEAD"]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_draws_are_on_the_probe_page(asked_often: Path, bvc: Call) -> None:
 
 
 def test_a_judging_server_is_asked_only_when_its_key_is_set(
-    project: Path, bvc: Call, monkeypatch: pytest.MonkeyPatch
+    copied: Path, bvc: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in (("method", "endpoint"), ("endpoint", "http://127.0.0.1:9/v1"), ("model", "judge")):
         assert bvc("config", f"substance.{key}", value)[0] == 0
