@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LAYERS = {
-    **dict.fromkeys(("codec", "config", "errors", "files", "ids", "quantiles", "records"), 0),
+    **dict.fromkeys(("bisection", "codec", "config", "errors", "files", "ids", "quantiles", "records"), 0),
     **dict.fromkeys(("results", "tomlfile", "wording"), 0),
     **dict.fromkeys(("evidence", "store"), 1),
     **dict.fromkeys(("repository", "suites", "capture", "features", "compare", "behaviors"), 2),
