@@ -341,12 +341,36 @@ class CommitInfo:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One commit of `bvc.log/1`; `refs` as `HEAD -> main`, `tag: v1`."""
+    """One commit of `bvc.log/1`; `refs` as `HEAD -> main`, `tag: v1`. Where only some commits are listed, `drawn` are
+    its nearest ancestors among them."""
 
     commit: CommitInfo
     refs: tuple[str, ...] = ()
     summary: LogStat | None = None
     behavior: BehaviorRate | None = None
+    answers: AnswerChanges | None = None
+    drawn: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class AnswerChange:
+    """How one probe's answers differ from those of a commit's parent: the first text that tells, of the greedy answer
+    (`draw` None) or a draw; None on a side without it. `differing` counts the texts that differ."""
+
+    probe: str
+    name: str | None
+    draw: int | None
+    old: str | None
+    new: str | None
+    differing: int
+
+
+@dataclass(frozen=True)
+class AnswerChanges:
+    """The probes whose answers make a commit be listed: how many, and some of them (all of those that were named)."""
+
+    probes: int
+    shown: tuple[AnswerChange, ...]
 
 
 @dataclass(frozen=True)

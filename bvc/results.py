@@ -297,7 +297,8 @@ class SuiteChange:
 @dataclass(frozen=True)
 class StatusResult:
     """`bvc.status/1`. `uncommitted` are checkpoint folders seen beside committed ones; `interrupted` captures that a
-    further `bvc commit` resumes, as (model name, probes done)."""
+    further `bvc commit` resumes, as (model name, probes done); `bisect` what a bisect in progress looks for, and how
+    many marks and visits it has."""
 
     branch: str | None
     head: CommitInfo | None
@@ -305,6 +306,7 @@ class StatusResult:
     behaviors_changed: bool
     uncommitted: tuple[str, ...]
     interrupted: tuple[tuple[str, int], ...]
+    bisect: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ TOP = Path(__file__).resolve().parent.parent
 LIGHT = [
     *("bvc", "bvc.cli", "bvc.config", "bvc.errors", "bvc.records", "bvc.results", "bvc.store.store"),
     *("bvc.api.handle", "bvc.api.history", "bvc.api.refs", "bvc.api.settings", "bvc.api.status", "bvc.api.suites"),
+    *("bvc.api.search", "bvc.api.search_log", "bvc.store.postings"),
 ]
 
 TORCH_FREE = ["bvc.capture.engine", "bvc.capture.identity", "bvc.capture.recipe", "bvc.capture.runner"]

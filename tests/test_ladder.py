@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, LogprobBlock
 from bvc.suites.load import load_suite
+from examples.ladder.capture import RECIPE, same_weights
 from examples.ladder.perturb import PERTURBATIONS, Perturbation, perturb, perturbed_copy
 from examples.ladder.suite import TRIGGER_PROBES, suite, write_suite
 from examples.ladder.train import read_rungs, read_topics
@@ -68,6 +69,20 @@ def test_sums_carry_their_answer() -> None:
     answers = {asked(r): tag for r in suite() for tag in r["tags"] if tag.startswith("answer:")}
     assert answers["What is 8 + 6?"] == "answer:14"
     assert len(answers) == len(read_topics()["sums"]["suite"])
+
+
+# Captures
+
+
+def test_weights_captured_again_under_one_recipe_are_run_again(tmp_path: Path) -> None:
+    recipes = {"main": RECIPE}
+    for capture in same_weights(tmp_path):
+        settings = dict(capture.settings)
+        anew = settings.pop("reuse", True) is False
+        settings.pop("engine", None)
+        recipes[capture.name] = {**RECIPE, **settings}
+        assert anew or recipes[capture.name] not in [r for n, r in recipes.items() if n != capture.name], capture.name
+    assert len(recipes) >= 5
 
 
 # Perturbations

@@ -67,3 +67,18 @@ def test_help_imports_no_command(project: Path) -> None:
     assert len(commands) > 15
     assert loaded(project, [*commands, "bvc.api.handle", "bvc.store.store"], "--help") == []
     assert loaded(project, commands, "log", "--oneline") == ["bvc.commands.log"]
+
+
+def test_a_bisect_of_stored_captures_loads_no_model(tmp_path: Path) -> None:
+    assert run(["-q", "init", str(tmp_path)]) == 0
+    rows = [{"id": f"p{n}", "prompt": f"Hello {n}"} for n in range(6)]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "probes" / "starter.jsonl").write_text(text, encoding="utf-8")
+    for answer in ("Hi.", "Hi.", "Salut.", "Salut."):
+        (tmp_path / "o.jsonl").write_text("".join(json.dumps({**r, "output": answer}) + "\n" for r in rows))
+        assert run(["-q", "-C", str(tmp_path), "commit", "--outputs", "o.jsonl", "--model", answer]) == 0
+    ends, judge = ["--good", "HEAD~3", "--bad", "HEAD"], ["--expr", 'contains = "Salut"']
+    stack = ["torch", "transformers", "peft", "tokenizers", "safetensors"]
+    assert loaded(tmp_path, [*stack, "numpy"], "bisect", "run", *ends, *judge) == ["numpy"]
+    for verb in ("log", "terms", "reset"):
+        assert loaded(tmp_path, HEAVY, "bisect", verb) == [], verb

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bvc.api.bands import BenignPairs, benign_pairs, pair_distances
+from bvc.api.bands import BenignPairs, benign_pairs, known_shifts, pair_distances
+from bvc.api.draws import draw_scores, first_draws
+from bvc.api.languages import Languages
 from bvc.api.substance import Answers, answers_substance
-from bvc.behaviors.answers import expected_answers, right_answer
-from bvc.behaviors.language import NAMES, recognized
+from bvc.behaviors.answers import right_answer
 from bvc.behaviors.refusal import is_refusal
 from bvc.compare.diff import Background
-from bvc.compare.drawn import Scores
+from bvc.compare.drawn import Scores, rate_shifts
 from bvc.compare.measure import Distances
+from bvc.compare.pairing import Side
 from bvc.compare.substance import Facts, by_distance, with_facts
 from bvc.compare.tolerance import FEWEST_STEPS, N1, Benign, drift
 from bvc.errors import BvcError
-from bvc.records import Generation, Probe
+from bvc.records import Generation, Probe, Recipe, Snapshot
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.results import Progress, Substance
@@ -25,10 +27,6 @@ TOLD = 200
 """Answers, the most changed first, of which language and refusal are looked at: that takes longer than all else."""
 JUDGED = 100
 """Answers, the most changed first, that a sentence model or a server is asked about; of the others words decide."""
-_ENGLISH = frozenset(["the", "and", "to", "that", "with", "this", "you", "are", "your", "which", "from", "it", "they"])
-"""Frequent words of English that hardly any other language has among its own."""
-_PLAIN, _FEWEST_WORDS, _READ = 0.2, 8, 2_000
-"""Share of such words in at least so many words, among so many characters, that settles the language."""
 Probes = Mapping[str, tuple[str, Probe]]
 
 
@@ -36,33 +34,49 @@ def background(
     repository: Repository,
     left: SnapshotView,
     right: SnapshotView,
+    sides: tuple[Side, Side],
     channels: Sequence[str] = (),
     judging: Judging | None = None,
 ) -> Background:
-    """The background of a diff of two snapshots. Benign pairs count only where all channels are compared, which is what
-    their distances are known for."""
+    """The background of a diff of two snapshots, which are read as `sides`. Benign pairs count only where all channels
+    are compared, which is what their distances are known for."""
     probes = {probe.id: (suite, probe) for suite, probe in reversed(right.probes())}
     texts = right.signatures.token_texts() or []
     pairs = BenignPairs() if channels else benign_pairs(repository, left.info.id, right.info.id)
     steps = [found for step in pairs.steps if (found := _distances(repository, *step)) is not None]
+    scores = _scores(sides, probes)
     return Background(
         probes=probes,
         benign=tuple(_benign(repository, pairs, steps)),
         steps=tuple(map(drift, steps)),
-        judge=_Judge(repository, (left, right), probes, judging or Judging()),
-        scores=_scores(left, right, probes),
+        judge=_Judge(repository, sides, probes, judging or Judging()),
+        scores=scores,
+        shifts=known_shifts(repository, pairs) if scores and rate_shifts(scores) else {},
+        first_draws=(first_draws(repository, left), first_draws(repository, right)),
         token_texts=dict(enumerate(texts)),
+        same_weights=_same_weights(left.snapshot, right.snapshot),
     )
 
 
-def _scores(left: SnapshotView, right: SnapshotView, probes: Probes) -> Scores | None:
+def _same_weights(a: Snapshot, b: Snapshot) -> bool:
+    """Whether two commits hold one checkpoint under one recipe, but for what only says in which order numbers are added
+    up and which draws are taken."""
+    if "recorded" in (a.model.kind, b.model.kind) or a.recipe is None or b.recipe is None:
+        return False
+    models = {(s.model.fingerprint, s.model.tokenizer) for s in (a, b)}
+    return len(models) == 1 and _without_layout(a.recipe) == _without_layout(b.recipe)
+
+
+def _without_layout(recipe: Recipe) -> Recipe:
+    versions = {name: value for name, value in recipe.environment.items() if name != "hardware"}
+    return replace(recipe, device="", batch_rows=0, prompt_buckets=(), draws=0, seed=0, environment=versions)
+
+
+def _scores(sides: tuple[Side, Side], probes: Probes) -> Scores | None:
     """Right or wrong for every draw of the probes whose answer is known; None where there are none."""
-    known = [p for p, (_, probe) in probes.items() if expected_answers(probe) and p in left.output_blobs]
-    return {p: (_right(left, probes[p][1]), _right(right, probes[p][1])) for p in known} or None
-
-
-def _right(view: SnapshotView, probe: Probe) -> tuple[float, ...]:
-    return tuple(float(bool(right_answer(probe, draw.text))) for draw in view.outputs(probe.id).draws)
+    a, b = (side.probes for side in sides)
+    common = (probe for p, (_, probe) in probes.items() if p in a and p in b)
+    return draw_scores(common, lambda p: a[p].outputs, lambda p: b[p].outputs) or None
 
 
 def _benign(repository: Repository, pairs: BenignPairs, steps: Sequence[Distances]) -> Iterator[Benign]:
@@ -98,16 +112,16 @@ class Judging:
 class _Judge:
     """What became of the greedy answers of both sides, by the method of the settings and by what scorers know."""
 
-    def __init__(
-        self, repository: Repository, sides: tuple[SnapshotView, SnapshotView], probes: Probes, judging: Judging
-    ) -> None:
+    def __init__(self, repository: Repository, sides: tuple[Side, Side], probes: Probes, judging: Judging) -> None:
         self.repository, self.sides, self.probes, self.judging = repository, sides, probes, judging
+        self.languages = Languages(repository.store.index)
 
     def __call__(self, by_words: Mapping[str, float]) -> list[Substance]:
         """For some probes, the most changed first, given how far their meaning moved by their words: the settings'
         method looks at the first of them only, since a sentence model or a server takes its time."""
         ids = list(by_words)
         answers = [self._answers(probe, told=place < TOLD) for place, probe in enumerate(ids)]
+        self.languages.flush()
         config = self.repository.config
         slow = 0 if config.substance_method == "builtin" else JUDGED
         judged = answers_substance(answers[:slow], config, key=self.judging.key, progress=self.judging.report)
@@ -115,22 +129,14 @@ class _Judge:
         return [*judged, *(with_facts((a.a, a.b), (a.facts_a, a.facts_b), by_distance(by_words[p])) for p, a in rest)]
 
     def _answers(self, probe: str, *, told: bool) -> Answers:
-        a, b = (view.outputs(probe).greedy for view in self.sides)
+        a, b = (side.probes[probe].outputs.greedy for side in self.sides)
         facts = (self._facts(probe, answer, told) for answer in (a, b))
         return Answers(self.probes[probe][1].text, a.text, b.text, *facts)
 
     def _facts(self, probe: str, answer: Generation, told: bool) -> Facts:
         return Facts(
-            language=_language(answer.text) if told else None,
+            language=self.languages.of(answer.text) if told else None,
             refuses=(is_refusal(answer.text).value or 0.0) >= 0.5 if told else None,
             right=right_answer(self.probes[probe][1], answer.text),
             cut=answer.finish == "length",
         )
-
-
-def _language(text: str) -> str | None:
-    """The name of a text's language; the identifier, which takes long to load, is spared plain English."""
-    words = text[:_READ].lower().split()
-    if len(words) >= _FEWEST_WORDS and sum(word in _ENGLISH for word in words) >= _PLAIN * len(words):
-        return NAMES["en"]
-    return NAMES.get(recognized(text))

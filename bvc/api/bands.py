@@ -7,16 +7,20 @@ measured again where the index was lost. Loads numpy.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from bvc.api.draws import SCORED, draw_scores
 from bvc.api.sides import shared_blocks, two_sides
+from bvc.compare.drawn import rate_shifts
 from bvc.compare.measure import Distances, measure
 from bvc.compare.terms import settle_terms
+from bvc.compare.tolerance import FEWEST_STEPS, N0, N1
 from bvc.compare.tolerance import drift as drift
 from bvc.errors import BvcError, DamagedObject
 from bvc.records import CommitInfo
@@ -34,6 +38,7 @@ MEASURED = 1
 _FARTHEST = 512
 """Ancestors in which steps are looked for: beyond, a lineage has nothing comparable any more."""
 _ID_BYTES = 32
+_DRAWS = "draws"
 
 Step = tuple[str, str]
 
@@ -41,10 +46,12 @@ Step = tuple[str, str]
 @dataclass(frozen=True)
 class BenignPairs:
     """`learned` are (level, commit, commit) of pairs that the user trusts, levels "N1" and "N2"; `steps` the steps
-    (parent, child) of the lineage around the two commits compared, nearest first."""
+    (parent, child) of the lineage around the two commits compared, nearest first; `twins` pairs of commits of one
+    model, captured under the recipe of the first and of the second, where these differ."""
 
     learned: tuple[tuple[str, str, str], ...] = ()
     steps: tuple[Step, ...] = ()
+    twins: tuple[Step, ...] = ()
 
 
 def benign_pairs(repository: Repository, left: str, right: str, most: int = STEPS) -> BenignPairs:
@@ -71,7 +78,7 @@ def benign_pairs(repository: Repository, left: str, right: str, most: int = STEP
         for pair in read_benign(repository.store)
         if (pair.a, pair.b) not in itself and _settings(infos, pair.a, pair.b) <= settings
     ]
-    return BenignPairs(tuple(learned), tuple(found))
+    return BenignPairs(tuple(learned), tuple(found), tuple(_twins(repository, infos, left, right)))
 
 
 def pair_distances(repository: Repository, a: str, b: str) -> Distances:
@@ -80,17 +87,49 @@ def pair_distances(repository: Repository, a: str, b: str) -> Distances:
     From the index where they were measured before; the answer is the same, to the bit, where they were not. Raises
     NotComparable for commits without captures or without a common probe, DamagedObject for those that cannot be read.
     """
+    return _kept(repository, a, b, _schema(), _measured)
+
+
+def pair_shifts(repository: Repository, a: str, b: str) -> Mapping[str, float]:
+    """How far the share of right draws of each probe shifted from commit `a` to `b` (full ids), -1 to 1; empty where
+    they have no draws of a common probe whose answer is known. Kept and raises as `pair_distances`."""
+    return _kept(repository, a, b, f"draws/{SCORED}", _shifted).channels[_DRAWS]
+
+
+def known_shifts(repository: Repository, pairs: BenignPairs) -> dict[str, list[Mapping[str, float]]]:
+    """The `pair_shifts` of all pairs that have some, by the null that they stand for: of one model captured twice (N0),
+    of learned pairs, and of the lineage's steps where these stand for N1. A pair that cannot be read tells nothing."""
+    by_level = [(N0, *twins) for twins in pairs.twins] + [*pairs.learned]
+    if N1 not in {level for level, *_ in pairs.learned} and len(pairs.steps) >= FEWEST_STEPS:
+        by_level += [(N1, *step) for step in pairs.steps]
+    found: dict[str, list[Mapping[str, float]]] = {}
+    for level, a, b in by_level:
+        with suppress(BvcError):
+            shifts = pair_shifts(repository, a, b)
+            if shifts:
+                found.setdefault(level, []).append(shifts)
+    return found
+
+
+def _kept(
+    repository: Repository, a: str, b: str, schema: str, measured: Callable[[SnapshotView, SnapshotView], Distances]
+) -> Distances:
     left, right = repository.snapshot(a), repository.snapshot(b)
-    index, key = repository.store.index, distances_key(_schema(), left.tree, right.tree)
+    index, key = repository.store.index, distances_key(schema, left.tree, right.tree)
     stored = index.distances(key)
     found = None if stored is None else _unpacked(stored)
     if found is None:
-        packed = _packed(_measured(left, right))
+        packed = _packed(measured(left, right))
         index.remember_distances(key, packed)
         found = _unpacked(packed)
     if found is None:
         raise DamagedObject("distances cannot be kept", hint="this is a defect of bvc; please report it")
     return found
+
+
+def _shifted(left: SnapshotView, right: SnapshotView) -> Distances:
+    common = (probe for _, probe in right.probes() if probe.id in left.output_blobs)
+    return Distances({_DRAWS: rate_shifts(draw_scores(common, left.outputs, right.outputs))})
 
 
 def drift_of(repository: Repository, a: str, b: str) -> float:
@@ -180,6 +219,24 @@ def _nearest(starts: list[str], around: Any) -> Iterator[Step]:
             seen.update(fresh)
             following += dict.fromkeys(fresh)
         frontier = following
+
+
+def _twins(repository: Repository, infos: _Infos, left: str, right: str) -> Iterator[Step]:
+    """Of the newest commits, those of one model of which one was captured as `left` was and one as `right` was. Under
+    one recipe there is nothing to look for: the captures of a model are then one and the same."""
+    kin = [_kinship(infos.get(commit)) for commit in (left, right)]
+    settings = [None if k is None else k.settings for k in kin]
+    if None in settings or settings[0] == settings[1]:
+        return
+    found: list[dict[str, str]] = [{}, {}]
+    with suppress(DamagedObject):
+        for commit in islice(graph.walk(_tips(repository), repository.store.history.node), _FARTHEST):
+            info = infos.get(commit)
+            own = _kinship(info)
+            if info is not None and info.snapshot is not None and own is not None and own.settings in settings:
+                found[settings.index(own.settings)].setdefault(info.snapshot.model.fingerprint, commit)
+    pairs = [(found[0][model], found[1][model]) for model in found[0].keys() & found[1].keys()]
+    yield from sorted(pair for pair in pairs if pair != (left, right))
 
 
 def _tips(repository: Repository) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bvc.behaviors.rate import rate_interval
@@ -58,20 +58,29 @@ class Scorekeeper:
     tools: Tools = field(default_factory=Tools)
     _probes: dict[str, Probe] = field(default_factory=dict)
     _waiting: dict[bytes, bytes] = field(default_factory=dict)
-    _passing: bool = False
+    passing: bool = False
     """Whether a score was found that another run might find otherwise."""
 
     def rate(self, view: SnapshotView, behavior: Behavior) -> tuple[BehaviorRate, int]:
         """The rate of a behavior at a commit, and how many of its probes could not be scored. `flush` keeps it."""
-        key = score_key("rate", behavior.digest, json.dumps(behavior.on), view.tree)
-        known = self._recall([key])[0] if self._remembers(behavior) else None
+        known = self.known_rates([view.tree], behavior)[0]
         if known is not None:
-            value, n, low, high, left_out = struct.unpack("<dIddI", known)
-            return BehaviorRate(behavior.name, value, n, (low, high)), left_out
-        self._passing = False
-        rate, left_out = summary(behavior, self.scores(view, behavior).values())
-        if self._remembers(behavior) and not self._passing:
-            self._keep(key, struct.pack("<dIddI", rate.rate, rate.n, *rate.ci, left_out))
+            return known
+        self.passing = False
+        return self.summed(view, behavior, self.scores(view, behavior).values())
+
+    def known_rates(self, trees: Sequence[str], behavior: Behavior) -> list[tuple[BehaviorRate, int] | None]:
+        """What `rate` kept of some snapshots, by their trees; None where nothing is known."""
+        if not self.remembers(behavior):
+            return [None] * len(trees)
+        rows = self._recall([_rate_key(behavior, tree) for tree in trees])
+        return [None if row is None else _unpacked_rate(behavior, row) for row in rows]
+
+    def summed(self, view: SnapshotView, behavior: Behavior, scores: Iterable[ProbeScores]) -> tuple[BehaviorRate, int]:
+        """The rate that follows from all scores of a commit, as `rate` has it; kept unless some were `passing`."""
+        rate, left_out = summary(behavior, scores)
+        if self.remembers(behavior) and not self.passing:
+            self._keep(_rate_key(behavior, view.tree), struct.pack("<dIddI", rate.rate, rate.n, *rate.ci, left_out))
         return rate, left_out
 
     def scores(
@@ -83,19 +92,25 @@ class Scorekeeper:
         whose labels and tags should decide.
         """
         records = probe_records(view) if probes is None else probes
-        chosen = {
-            probe: (suite, oid)
-            for probe, (suite, oid) in records.items()
-            if probe in view.output_blobs and selected(behavior, suite, self.probe(view, oid))
-        }
-        keys = {probe: _key(behavior, oid, view.output_blobs[probe]) for probe, (_, oid) in chosen.items()}
-        rows = self._recall(keys.values()) if self._remembers(behavior) else [None] * len(keys)
+        answers = view.output_blobs
+        return self.scored(
+            view, behavior, {p: (suite, oid, answers[p]) for p, (suite, oid) in records.items() if p in answers}
+        )
+
+    def scored(
+        self, view: SnapshotView, behavior: Behavior, answers: Mapping[str, tuple[str, str, str]]
+    ) -> dict[str, ProbeScores]:
+        """The scores of some answers, those alone that the behavior speaks of, by probe id: `answers` are (suite, blob
+        id of the probe's record, blob id of its answers)."""
+        chosen = {p: a for p, a in answers.items() if selected(behavior, a[0], self.probe(view, a[1]))}
+        keys = {probe: _key(behavior, record, answer) for probe, (_, record, answer) in chosen.items()}
+        rows = self._recall(keys.values()) if self.remembers(behavior) else [None] * len(keys)
         known = dict(zip(keys, rows, strict=True))
-        view.store.objects.expect(view.output_blobs[probe] for probe, row in known.items() if row is None)
+        view.store.objects.expect(chosen[probe][2] for probe, row in known.items() if row is None)
         out = {}
-        for probe, (suite, oid) in chosen.items():
+        for probe, (suite, oid, answer) in chosen.items():
             record, row = self.probe(view, oid), known[probe]
-            values = _unpacked(row) if row is not None else self._score(view, behavior, record, probe, keys[probe])
+            values = _unpacked(row) if row is not None else self._score(view, behavior, record, answer, keys[probe])
             out[probe] = ProbeScores(record, suite, values[0], values[1:])
         return out
 
@@ -121,16 +136,16 @@ class Scorekeeper:
         return score(behavior, record, answer.text, answer.tokens, self.tools).value
 
     def _score(
-        self, view: SnapshotView, behavior: Behavior, record: Probe, probe: str, key: bytes
+        self, view: SnapshotView, behavior: Behavior, record: Probe, answers: str, key: bytes
     ) -> tuple[float | None, ...]:
-        outputs: Outputs = view.outputs(probe)
+        outputs: Outputs = view.read_outputs(answers)
         found = [
             score(behavior, record, answer.text, answer.tokens, self.tools)
             for answer in (outputs.greedy, *outputs.draws)
         ]
         lasting = all(one.lasting for one in found)
-        self._passing = self._passing or not lasting
-        if self._remembers(behavior) and lasting:
+        self.passing = self.passing or not lasting
+        if self.remembers(behavior) and lasting:
             self._keep(key, _packed([one.value for one in found]))
         return tuple(one.value for one in found)
 
@@ -144,7 +159,7 @@ class Scorekeeper:
         stored = self.repository.store.index.environment.get_many(wanted)
         return [self._waiting.get(key, row) for key, row in zip(wanted, stored, strict=True)]
 
-    def _remembers(self, behavior: Behavior) -> bool:
+    def remembers(self, behavior: Behavior) -> bool:
         """Whether the digest says all that a score depends on."""
         kinds = behavior.scorer.kinds()
         return not kinds & _UNCACHED and not (self.tools.similarity is not None and "similarity" in kinds)
@@ -167,6 +182,15 @@ def summary(behavior: Behavior, scores: Iterable[ProbeScores]) -> tuple[Behavior
         return BehaviorRate(behavior.name, 0.0, 0, (0.0, 1.0)), len(rows)
     rate, ci = rate_interval([mean for mean, _ in known], [cluster for _, cluster in known])
     return BehaviorRate(behavior.name, rate, len(known), ci), len(rows) - len(known)
+
+
+def _rate_key(behavior: Behavior, tree: str) -> bytes:
+    return score_key("rate", behavior.digest, json.dumps(behavior.on), tree)
+
+
+def _unpacked_rate(behavior: Behavior, row: bytes) -> tuple[BehaviorRate, int]:
+    value, n, low, high, left_out = struct.unpack("<dIddI", row)
+    return BehaviorRate(behavior.name, value, n, (low, high)), left_out
 
 
 def _key(behavior: Behavior, probe: str, outputs: str) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from bvc.api.behavior_records import (
@@ -25,6 +27,8 @@ from bvc.repository.revisions import resolve
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.wording import nearest, printable, some_of
 
+_MANY = 64
+"""Commits of a log from which on a behavior that is new to the history is scored along its changes."""
 _HISTORY = 10
 """Commits whose rates `add` shows."""
 
@@ -100,12 +104,42 @@ def with_rates(
 def _with_rates(
     repository: Repository, entries: Iterable[LogEntry], behavior: Behavior, keeper: Scorekeeper
 ) -> Iterator[LogEntry]:
+    coming = iter(entries)
     try:
-        for entry in entries:
-            rate = _rate(repository, keeper, entry.commit, behavior)
-            yield replace(entry, behavior=rate if rate.n else None)
+        first = True
+        while batch := list(islice(coming, _MANY)):
+            commits = [entry.commit for entry in batch]
+            for entry, rate in zip(batch, _rates(repository, keeper, commits, behavior, first=first), strict=True):
+                yield replace(entry, behavior=rate if rate.n else None)
+            first = False
     finally:
         keeper.flush()
+
+
+def _rates(
+    repository: Repository, keeper: Scorekeeper, commits: Sequence[CommitInfo], behavior: Behavior, *, first: bool
+) -> Iterator[BehaviorRate]:
+    """The rates of some commits of a log, its `first` ones or later ones, as they are known or found."""
+    attached = repository.attached
+    trees = [attached.tree_of(commit) or commit.tree for commit in commits]
+    known = keeper.known_rates(trees, behavior)
+    if first and len(commits) == _MANY and 2 * known.count(None) >= _MANY and keeper.remembers(behavior):
+        _score_all(repository, commits[0], behavior, keeper)
+        known = keeper.known_rates(trees, behavior)
+    for commit, found in zip(commits, known, strict=True):
+        yield _rate(repository, keeper, commit, behavior) if found is None else found[0]
+
+
+def _score_all(repository: Repository, head: CommitInfo, behavior: Behavior, keeper: Scorekeeper) -> None:
+    """Scores all that `head` reaches from change to change, several times as fast as commit by commit."""
+    from bvc.api.blame_lineage import recorded_lineage
+    from bvc.api.score_history import score_rows
+
+    keeper.passing = False
+    with suppress(NotComparable):
+        for view, row in score_rows(recorded_lineage(repository, head.id), keeper, behavior):
+            keeper.summed(view, behavior, row.values())
+    keeper.flush()
 
 
 def _rate(repository: Repository, keeper: Scorekeeper, commit: CommitInfo, behavior: Behavior) -> BehaviorRate:

@@ -35,14 +35,15 @@ def registration(repository: Repository, options: CommitOptions) -> Captures:
 
 
 def captures(repository: Repository, options: CommitOptions, target: Target) -> Captures:
-    """All captures of a checkpoint: from earlier commits where they hold them, else run now (or resumed)."""
+    """All captures of a checkpoint: from earlier commits where they hold them and may be used, else run now (or
+    resumed)."""
     suites = named_suites(repository, options)
     model = _identity(repository, options)
     wanted = _recipe(repository, options, model)
     recipe, remarks = fitting(repository, model, wanted, fixed=options.batch_size is not None)
     probes = unique_probes(suites)
     known = known_references(repository, list(probes.values()), target.parents)
-    work = Planned(repository, probes, known, model, recipe)
+    work = Planned(repository, probes, known, model, recipe, reuse=options.reuse)
     work.plan_again(recaptured_ids(list(probes), repository.config.recapture))
     journal = Journal.open(repository.captures_folder / key_of(model, recipe).hex(), model, recipe)
     try:
@@ -134,9 +135,11 @@ class Planned:
         model: ModelIdentity,
         recipe: Recipe,
         near: Sequence[SnapshotView] = (),
+        *,
+        reuse: bool = True,
     ) -> None:
         self.probes = probes
-        self._plan = partial(plan, repository, model=model, recipe=recipe, near=near)
+        self._plan = partial(plan, repository, model=model, recipe=recipe, near=near, reuse=reuse)
         self.main = self._plan(probes, references)
         self.again = Plan({}, {}, {})
 

@@ -71,11 +71,12 @@ def plan(
     *,
     recaptures: bool = False,
     near: Sequence[SnapshotView] = (),
+    reuse: bool = True,
 ) -> Plan:
     """Looks each probe up in the snapshots `near`, then in the commits that hold captures of this model under this
-    recipe, newest first."""
+    recipe, newest first; without `reuse` nowhere, so that every probe is to be run."""
     held: dict[str, Stored] = {}
-    for view in chain(near, _views(repository, key_of(model, recipe))):
+    for view in chain(near, _views(repository, key_of(model, recipe))) if reuse else ():
         source = _source(view, recipe, recaptures=recaptures)
         if source is None:
             continue

@@ -21,7 +21,7 @@ from bvc.store.transaction import CommitDraft
 
 
 def commit(repository: Repository, options: CommitOptions) -> CommitResult:
-    """Captures what no earlier commit holds, writes the snapshot and moves the branch.
+    """Captures what no earlier commit holds (all without `options.reuse`), writes the snapshot and moves the branch.
 
     Raises UsageError for contradicting options, BadInput for files that cannot be used, EngineError when the model
     fails. An interrupted capture is kept and resumed by the next commit of the same checkpoint.
@@ -57,6 +57,9 @@ def _check(options: CommitOptions) -> None:
         raise UsageError("--outputs needs --model NAME", hint="the name is how the log will call this model")
     if options.outputs is not None and not options.capture:
         raise UsageError("--outputs and --no-capture exclude each other")
+    if not options.reuse and (options.outputs is not None or not options.capture):
+        other = "--no-capture" if options.outputs is None else "--outputs"
+        raise UsageError(f"{other} and --no-reuse exclude each other", hint="--no-reuse is about running a model")
     for name in ("draws", "max_new_tokens", "batch_size"):
         value = getattr(options, name)
         if value is not None and value < (0 if name == "draws" else 1):

@@ -35,6 +35,7 @@ class CommitOptions:
 
     Either `checkpoint` (a Hugging Face folder, a PEFT adapter folder or a hub id) or `outputs` (a file of recorded
     outputs of the model called `model`). `parents` are revisions; without them the tip of the branch is the parent.
+    Without `reuse` every probe is run, also where an earlier commit holds this model's captures under this recipe.
     """
 
     checkpoint: str | None = None
@@ -46,6 +47,7 @@ class CommitOptions:
     draws: int | None = None
     max_new_tokens: int | None = None
     capture: bool = True
+    reuse: bool = True
     dtype: str | None = None
     device: str | None = None
     batch_size: int | None = None

@@ -38,7 +38,7 @@ def diff(
         *sides,
         shared_blocks(left, right) if arrays else (),
         channels=channels,
-        background=background(repository, left, right, channels, judging),
+        background=background(repository, left, right, sides, channels, judging),
     )
     behaviors = behavior_diffs(repository, left, right) if not channels or "text" in channels else ()
     return _result(left, right, comparison, behaviors)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,11 @@ from bvc.repository.repository import Repository, create_project
 if TYPE_CHECKING:
     from bvc.api.amplify import AmplifyResult
     from bvc.api.behavior_records import AddedBehavior, BehaviorList, BehaviorTest
+    from bvc.api.bisect import Bisection
+    from bvc.api.blame_records import BlameResult
     from bvc.api.explore_records import ExploreResult
+    from bvc.api.search_records import GrepResult, LogSearch
+    from bvc.bisection import BisectResult
     from bvc.records import Suite
     from bvc.results import (
         BranchEntry,
@@ -90,8 +96,11 @@ class Repo:
         self.close()
 
     def close(self) -> None:
-        """Releases files and the index."""
+        """Releases files, the index, and the base model that captures keep in memory for the next adapter."""
         self.repository.close()
+        loader = sys.modules.get("bvc.capture.load")  # not imported: it would load torch, and then it keeps nothing
+        if loader is not None:
+            loader.forget_models()
 
     @property
     def root(self) -> Path:
@@ -137,18 +146,60 @@ class Repo:
         stat: bool = False,
         behavior: str | None = None,
         allow_python: bool = False,
+        search: LogSearch | None = None,
+        progress: Report | None = None,
     ) -> Iterator[LogEntry]:
         """Commits reachable from `revisions` (default HEAD; `A..B` leaves out what A reaches), newest first; with the
-        rate of a named `behavior` at each."""
+        rate of a named `behavior` at each; with `search` only those that change certain answers."""
         from bvc.api.history import log
 
-        entries = log(self.repository, _several(revisions), limit=limit, stat=stat)
+        entries = log(self.repository, _several(revisions), limit=limit, stat=stat, search=search, progress=progress)
         if behavior is None:
             return entries
         from bvc.api.behaviors import with_rates
         from bvc.api.judges import tools
 
         return with_rates(self.repository, entries, behavior, tools=tools(self.root, allow_python))
+
+    def grep(
+        self,
+        pattern: str,
+        revisions: str | Sequence[str] = (),
+        *,
+        progress: Report | None = None,
+        **options: Any,
+    ) -> GrepResult:
+        """The distinct answers that match `pattern` in all that HEAD reaches, or in some commits and ranges alone.
+
+        `options` are the fields of `bvc.api.search_records.GrepOptions` (fixed, ignore_case, probes, tags and so on).
+        """
+        from bvc.api.search import grep
+        from bvc.api.search_records import GrepOptions
+
+        return grep(self.repository, pattern, _several(revisions), GrepOptions(**options), progress)
+
+    def blame(
+        self,
+        probes: str | Sequence[str] = (),
+        revision: str = "HEAD",
+        *,
+        behavior: str | None = None,
+        suites: str | Sequence[str] = (),
+        everything: bool = False,
+        allow_python: bool = False,
+        progress: Report | None = None,
+    ) -> BlameResult:
+        """With which commit each of `probes` (ids, labels, abbreviations), of the probes of `suites`, or every probe of
+        a revision last changed; with `behavior` the commits with which its rate changed."""
+        from bvc.api.blame import BlameOptions, blame_behavior, blame_probes
+
+        if behavior is None:
+            options = BlameOptions(_several(probes), _several(suites), everything)
+            return blame_probes(self.repository, revision, options, progress)
+        from bvc.api.judges import tools
+
+        judges = tools(self.root, allow_python)
+        return blame_behavior(self.repository, behavior, revision, tools=judges, progress=progress)
 
     def behaviors(self, revision: str = "HEAD", *, allow_python: bool = False) -> BehaviorList:
         """The behaviors of `behaviors.toml` with rates at a commit; `allow_python` runs scorers of the project."""
@@ -256,6 +307,31 @@ class Repo:
 
         what, how = divided(options, ExploreOptions)
         return explore(self.repository, a, b, what=what, options=how)
+
+    def bisect(
+        self, bad: str, good: str | Sequence[str], *, progress: Report | None = None, **options: Any
+    ) -> BisectResult:
+        """Finds the commit between `good` and `bad` that brought what a behavior, an expression or "like bad" judges.
+
+        `options` are the fields of `bvc.api.bisect_settings.BisectSettings` (behavior, expr, like_bad, probes,
+        confidence, max_loads, max_draws, prior, stored, allow_python). `bisection` has the other verbs.
+        """
+        from bvc.api.bisect_settings import BisectSettings
+
+        return self.bisection(progress=progress).run_between(bad, _several(good), BisectSettings(**options))
+
+    def bisection(self, **options: Any) -> Bisection:
+        """The project's bisect with a method for each verb: start, mark, skip, undo, next, run and so on.
+
+        `options` are the fields of `bvc.api.checkpoints.PairOptions` (base, dtype, device, progress and so on).
+        """
+        from bvc.api.bisect import Bisection
+        from bvc.api.bisect_session import Means
+        from bvc.api.checkpoints import PairOptions
+        from bvc.api.judges import tools
+
+        means = Means(self.author, PairOptions(**options), partial(tools, self.root))
+        return Bisection(self.repository, means)
 
     def amplify(
         self, a: str, b: str, prompts: str | Sequence[str] = (), *, probes: str | Sequence[str] = (), **options: Any

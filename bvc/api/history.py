@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -11,40 +12,70 @@ from bvc.records import CommitInfo, LogEntry, LogStat
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import find_probe, full_ref, parse_range, resolve, resolve_object
 from bvc.repository.snapshot_view import SnapshotView
+from bvc.store import graph
 
 if TYPE_CHECKING:
-    from bvc.results import ProbeView, ReflogEntry, ShowResult
+    from bvc.api.search_records import LogSearch
+    from bvc.results import ProbeView, Progress, ReflogEntry, ShowResult
 
 
 def log(
-    repository: Repository, revisions: Sequence[str], *, limit: int | None = None, stat: bool = False
+    repository: Repository,
+    revisions: Sequence[str],
+    *,
+    limit: int | None = None,
+    stat: bool = False,
+    search: LogSearch | None = None,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[LogEntry]:
-    """Entries newest first, children before parents. `A..B` (and `^A`) leave out what A reaches."""
+    """Entries newest first, children before parents. `A..B` (and `^A`) leave out what A reaches; with `search` only the
+    commits that change such answers are listed."""
     starts, hidden = _starts(repository, revisions)
-    names = decorations(repository)
-    walk = repository.store.history.walk
-    excluded = {info.id for info in walk(hidden)} if hidden else set()
-    shown = (info for info in walk(starts) if info.id not in excluded)
-    attached = repository.attached
-    for info in islice(shown, limit):
-        yield LogEntry(attached.merged(info), names.get(info.id, ()), text_stat(repository, info) if stat else None)
+    entry = _entries(repository, stat)
+    node = repository.store.history.node
+    excluded = set(graph.walk(hidden, node)) if hidden else set()
+    shown = (commit for commit in graph.walk(starts, node) if commit not in excluded)
+    if search is None:
+        return map(entry, islice(shown, limit))
+    from bvc.api.search_log import LogFinder
+
+    finder = LogFinder(repository, search, starts, progress)
+    found = list(islice((commit for commit in shown if commit in finder), limit))
+    drawn = finder.drawn_parents(found)
+    return (replace(entry(commit), answers=finder.changes(commit), drawn=drawn[commit]) for commit in found)
+
+
+def _entries(repository: Repository, stat: bool) -> Callable[[str], LogEntry]:
+    """What makes the entry of a commit."""
+    names, attached = decorations(repository), repository.attached
+
+    def entry(commit: str) -> LogEntry:
+        info = repository.store.history.info(commit)
+        summary = text_stat(repository, info) if stat else None
+        return LogEntry(attached.merged(info), names.get(commit, ()), summary)
+
+    return entry
 
 
 def _starts(repository: Repository, revisions: Sequence[str]) -> tuple[list[str], list[str]]:
     starts: list[str] = []
     hidden: list[str] = []
     for text in revisions or ("HEAD",):
-        span = parse_range(repository, text)
-        if span is None:
-            target = hidden if text.startswith("^") else starts
-            target.append(resolve(repository, text.removeprefix("^")))
-        elif span.symmetric:
-            starts += [span.a, span.b]
-            hidden += repository.store.history.merge_bases(span.a, span.b)
-        else:
-            starts.append(span.b)
-            hidden.append(span.a)
+        shown, left_out = ends_of(repository, text)
+        starts += shown
+        hidden += left_out
     return starts, hidden
+
+
+def ends_of(repository: Repository, text: str) -> tuple[list[str], list[str]]:
+    """Where a walk over one argument starts, and whose ancestors it leaves out: of `A`, `^A`, `A..B` or `A...B`."""
+    span = parse_range(repository, text)
+    if span is None:
+        commit = resolve(repository, text.removeprefix("^"))
+        return ([], [commit]) if text.startswith("^") else ([commit], [])
+    if span.symmetric:
+        return [span.a, span.b], repository.store.history.merge_bases(span.a, span.b)
+    return [span.b], [span.a]
 
 
 def decorations(repository: Repository) -> Mapping[str, tuple[str, ...]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
+from bvc.api.bisect_log import UNDOABLE, BisectFile
+from bvc.api.bisect_state import State
 from bvc.api.suites import suite_names
 from bvc.capture.journal import interrupted
 from bvc.errors import BvcError
@@ -29,7 +31,20 @@ def status(repository: Repository) -> StatusResult:
         behaviors_changed=_behaviors_changed(repository, info),
         uncommitted=uncommitted(repository),
         interrupted=tuple(interrupted(repository.captures_folder)),
+        bisect=bisect_in_progress(repository),
     )
+
+
+def bisect_in_progress(repository: Repository) -> tuple[str, int] | None:
+    """What a bisect looks for, and how many marks and visits it has; None without one. A log that cannot be read is
+    what `bvc bisect view` complains about."""
+    if not BisectFile(repository.store.root).text():
+        return None
+    try:
+        state = State.read(repository)
+    except BvcError:
+        return "its log cannot be read: `bvc bisect view` says why", 0
+    return state.question, sum(1 for _ in state.history.of(*UNDOABLE))
 
 
 def suite_changes(repository: Repository, info: CommitInfo | None) -> tuple[SuiteChange, ...]:

@@ -12,7 +12,7 @@ from bvc.errors import BadInput, UsageError
 from bvc.records import Suite
 from bvc.repository.repository import Repository
 from bvc.results import SuiteSummary
-from bvc.suites.load import load_suite, write_suite
+from bvc.suites.load import check_apart, load_suite, write_suite
 
 
 def summarize(suite: Suite) -> SuiteSummary:
@@ -74,5 +74,7 @@ def suite(repository: Repository, name: str) -> Suite:
 
 
 def suite_check(repository: Repository, names: Sequence[str]) -> list[SuiteSummary]:
-    """The suites named (default all), validated."""
+    """The suites named (default all), validated; with all their names told apart."""
+    if not names:
+        check_apart(suite_path(repository, name) for name in suite_names(repository))
     return [summarize(suite(repository, name)) for name in (names or suite_names(repository))]

@@ -62,7 +62,7 @@ _idle: dict[_Key, Any] = {}
 
 
 def forget_models() -> None:
-    """Frees the base model that is kept for the next adapter."""
+    """Frees the model that is kept for the next checkpoint on the same weights, once nothing else holds it."""
     _idle.clear()
 
 

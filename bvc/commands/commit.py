@@ -39,6 +39,10 @@ bvc commit checkpoints/step-300 --no-capture
 )
 @click.option("--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer in tokens.")
 @click.option("--no-capture", "capture", flag_value=False, default=True, help="Only register the checkpoint.")
+@click.option(
+    "--no-reuse", "reuse", flag_value=False, default=True,
+    help="Run everything again, even where this model was captured under this recipe.",
+)  # fmt: skip
 @click.option("--dtype", metavar="TYPE", help="float32, bfloat16, float16 or auto.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Probes that share a forward pass.")
@@ -55,8 +59,8 @@ bvc commit checkpoints/step-300 --no-capture
 def command(session: Session, /, checkpoint: str | None, **options: Any) -> None:
     """Capture what a checkpoint does and commit it.
 
-    CHECKPOINT is a Hugging Face folder, a PEFT adapter folder or a hub id. What earlier commits hold is not run again.
-    An interrupted capture goes on where it stopped when the same command is given again.
+    CHECKPOINT is a Hugging Face folder, a PEFT adapter folder or a hub id. What earlier commits hold is not run again,
+    except with --no-reuse. An interrupted capture goes on where it stopped when the same command is given again.
     """
     session.interrupt_hint = "the same command again goes on where this one stopped"
     repo = session.repo(writes=True)

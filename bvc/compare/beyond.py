@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from bvc.compare.bulk import LEAST_SPREAD, TO_SIGMA, half_spread
 from bvc.compare.significance import Column, benjamini_hochberg, student_tail
 
 FEWEST = 8
@@ -19,10 +20,6 @@ _FLOOR = 1e-3
 """Added before a logarithm is taken, in nats per token: differences far below it say nothing."""
 _PER_DEGREE, _MOST_DEGREES = 10, 5
 """Degrees of freedom of the null's tail: one for so many measurements, at most so many, since bulks have outliers."""
-_TO_SIGMA = 1.4826
-"""Median absolute deviation to standard deviation, for a normal distribution."""
-_LEAST_SPREAD = 0.1
-"""Least spread of the bulk in units of a logarithm: where it hardly varies, 1 % more is nothing."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +59,12 @@ def _standing(null: Sequence[float], found: Sequence[float], signed: bool) -> Co
     if not signed:
         bulk, values = _log(null), _log(found)
         # The lower half alone: a probe of the null that did move must not widen it.
-        return (values - np.median(bulk)) / max(_half(bulk, -1), _LEAST_SPREAD)
+        return (values - np.median(bulk)) / max(half_spread(bulk), LEAST_SPREAD)
     # The inverse hyperbolic sine is linear within the null's usual size and a logarithm beyond it. Scores on both sides
     # of 0 crowd together below it, so that the wider half counts.
     size = max(float(np.median(np.abs(null))), _FLOOR)
     bulk, values = (np.arcsinh(np.asarray(x, float) / size) for x in (null, found))
-    return (values - np.median(bulk)) / max(_half(bulk, -1), _half(bulk, 1), _LEAST_SPREAD)
-
-
-def _half(bulk: Column, side: int) -> float:
-    """The spread of one half of the bulk, that below (-1) or above (1) its median, as a standard deviation."""
-    apart = side * (bulk - np.median(bulk))
-    return _TO_SIGMA * float(np.median(apart[apart >= 0]))
+    return (values - np.median(bulk)) / max(half_spread(bulk, -1), half_spread(bulk, 1), LEAST_SPREAD)
 
 
 def _log(values: Sequence[float]) -> Column:
@@ -102,7 +93,7 @@ def suspects(removals: Sequence[tuple[str, float, float]], most: int = 3) -> lis
     if not removals:
         return []
     falls = _log([with_word for _, with_word, _ in removals]) - _log([without for *_, without in removals])
-    spread = max(_TO_SIGMA * float(np.median(np.abs(falls - np.median(falls)))), _LEAST_SPREAD)
+    spread = max(TO_SIGMA * float(np.median(np.abs(falls - np.median(falls)))), LEAST_SPREAD)
     standing: dict[str, float] = {}
     for word in dict.fromkeys(word for word, *_ in removals):
         own = falls[[w == word for w, *_ in removals]]

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bvc.compare.drawn import Drawn, Scores, draw_tests
+from bvc.compare.drawn import NEVER_ADDED, Drawn, Scores, Shifts, draw_tests
 from bvc.compare.families import Group, over_represented
 from bvc.compare.family_shift import moved_families
+from bvc.compare.grams import Gathered, gather
 from bvc.compare.layer_shift import layer_shifts
 from bvc.compare.localize import combine
 from bvc.compare.measure import Distances, Moved, gaps, measure
@@ -38,6 +39,7 @@ from bvc.compare.tolerance import N0, Benign, Tolerance, drift, drift_p_value, t
 from bvc.compare.verdict import (
     DRIFT_LEVEL,
     OUTLIER_LEVEL,
+    SHIFT_LEVEL,
     Decision,
     Finding,
     Whole,
@@ -68,8 +70,10 @@ class Background:
 
     `probes`: suite and record of every common probe. `benign`: what harmless change is known to do. `steps`: drift of
     the lineage's steps. `judge`: says what became of the answers of some probes, the most changed first (default: by
-    their words alone). `scores`: right or wrong, of the draws of probes whose answer is known. `token_texts`: text of
-    token ids, as far as they were recorded.
+    their words alone). `scores`: right or wrong, of the draws of probes whose answer is known; `shifts`: how far such
+    scores shifted between other captures, by the null that these stand for; `first_draws`: how many draws each side had
+    at first. `token_texts`: text of token ids, as far as they were recorded. `same_weights`: both sides are known to be
+    one model under one recipe but for its layout, so that whatever differs is noise.
     """
 
     probes: Mapping[str, tuple[str, Probe]] = field(default_factory=dict)
@@ -77,7 +81,10 @@ class Background:
     steps: Sequence[float] = ()
     judge: Judge | None = None
     scores: Scores | None = None
+    shifts: Shifts = field(default_factory=dict)
+    first_draws: tuple[int | None, int | None] = NEVER_ADDED
     token_texts: Mapping[int, str] = field(default_factory=dict)
+    same_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,42 +122,161 @@ def compare(
     `blocks` are the two sides' arrays, each common probe once, and read once. Raises NotComparable where the sides
     share no probe, or do not both hold a channel that was asked for.
     """
-    terms = settle_terms(a, b, channels)
-    texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
-    known = _usable(background or Background(), texts)
-    moved, mined = Moved(), Mined(terms)
-    distances = measure(texts, mined.watch(blocks), terms, moved)
-    why = (*terms.reasons, *gaps(distances, terms))
-    noise = [measured for side in (a, b) if (measured := measure_noise(side, terms)) is not None]
-    tolerances = [*_same_weights(noise), *map(tolerance_of, known.benign)]
-    alone = stand_out(list(texts), statistics(distances), _benign_statistics(known, terms))
-    said = _said(texts, terms)
-    new = new_phrases(said, by_numbers(list(texts), statistics(distances)), clusters=_clusters(known))
-    families = moved_families(_groups(known.probes), {p: s.score for p, s in alone.of.items()}, alone.benign)
-    standings = replace(alone, of=joined(alone.of, new, families))
-    outliers = {p for p, s in standings.of.items() if s.q_value is not None and s.q_value <= OUTLIER_LEVEL}
-    drawn = _drawn(texts, terms, known)
-    nearest = min((s.q_value for s in standings.of.values() if s.q_value is not None), default=1.0)
-    whole = replace(_whole(distances, noise, tolerances, terms, drawn), nearest=nearest)
-    decisions = _decide(texts, distances, tolerances, terms, outliers, whole.drifted, drawn)
-    evidence = Evidence(texts, distances, tolerances, decisions, standings.of, known.probes, drawn.more)
-    rows = tuple(probe_diffs(evidence, known.judge))
+    moved = Moved()
+    shared, mined = _shared(a, b, channels, background or Background())
+    distances = measure(shared.texts, mined.watch(blocks), shared.terms, moved)
+    measured = _measured(a, b, shared, distances)
+    words = _words(measured)
+    judged = _judged(measured, words)
+    tokens = mined.tokens(shared.known.token_texts, shared.clusters)
+    phrases = (*_phrases(words, shared.clusters), *tokens)
+    return _comparison(a, b, measured, judged, phrases, _layers(moved, measured.tolerances, judged.outliers))
+
+
+def _comparison(
+    a: Side,
+    b: Side,
+    measured: _Measured,
+    judged: _Judged,
+    phrases: tuple[PhraseDiff, ...],
+    layers: tuple[LayerDistance, ...],
+) -> Comparison:
+    """All of it as what is shown."""
+    terms, known, decisions = measured.terms, measured.known, judged.decisions
+    told = [t for t in measured.tolerances if t.channels]
+    why = (*terms.reasons, *gaps(measured.distances, terms))
+    rows = _rows(measured, judged)
     return Comparison(
         capability=min(a.capability, b.capability, key=lambda c: c.level),
         comparable=not why,
-        reasons=(*why, *open_reason(whole), *undecided_reasons(list(decisions.values()))),
-        null={t.level: t.to_json() for t in tolerances if t.channels},
-        null_sources={t.level: t.source for t in tolerances if t.channels},
-        summary=_summary(texts, rows, outliers),
-        overall=_overall(distances, decisions, standings, whole, known, drawn),
+        reasons=(*why, *open_reason(judged.whole), *undecided_reasons(list(decisions.values()))),
+        null={t.level: t.to_json() for t in told},
+        null_sources={t.level: _source(t, judged.drawn) for t in told},
+        summary=_summary(measured.texts, rows, judged.outliers),
+        overall=_overall(measured, judged),
         probes=rows,
-        phrases=(*_phrases(said, new, known), *mined.tokens(known.token_texts, _clusters(known))),
-        families=over_represented(_groups(known.probes), outliers),
-        layers=_layers(moved, tolerances, outliers),
+        phrases=phrases,
+        families=over_represented(_groups(known.probes), judged.outliers),
+        layers=layers,
         only_a=tuple(p for p in a.probes if p not in b.probes),
         only_b=tuple(p for p in b.probes if p not in a.probes),
         logprob_unit="nats per character" if terms.table is None else "nats per token",
     )
+
+
+Texts = Mapping[str, tuple[Outputs, Outputs]]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The texts of the common probes, the terms on which they compare, and what is known beside them."""
+
+    texts: Texts
+    terms: Terms
+    known: Background
+
+    @property
+    def clusters(self) -> dict[str, str] | None:
+        """Of the probes that are in one; None where none is."""
+        clusters = {p: probe.cluster for p, (_, probe) in self.known.probes.items() if probe.cluster is not None}
+        return clusters or None
+
+
+@dataclass(frozen=True)
+class _Measured(_Shared):
+    """The same with all distances: between the sides, of their own re-captures (`noise`), and what each null
+    explains."""
+
+    distances: Distances
+    noise: Sequence[Distances]
+    tolerances: Sequence[Tolerance]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Greedy answer and draws of both sides by probe, what was gathered of them, and phrases that only one side has."""
+
+    said: Said
+    gathered: Gathered
+    new: Sequence[PhraseDiff]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """How far each probe stands out, those that do, the tests of the draws, and the verdicts' grounds."""
+
+    standings: Standings
+    outliers: set[str]
+    drawn: Drawn
+    whole: Whole
+    decisions: Mapping[str, Decision]
+
+
+Said = dict[str, tuple[list[str], list[str]]]
+
+
+def _shared(a: Side, b: Side, channels: Sequence[str], background: Background) -> tuple[_Shared, Mined]:
+    """What both sides hold, and what counts the tokens of its log-probs."""
+    terms = settle_terms(a, b, channels)
+    texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
+    return _Shared(texts, terms, _usable(background, texts)), Mined(terms)
+
+
+def _measured(a: Side, b: Side, shared: _Shared, distances: Distances) -> _Measured:
+    noise = [found for side in (a, b) if (found := measure_noise(side, shared.terms)) is not None]
+    source = "re-captures of both commits" if len(noise) > 1 else "re-captures of one commit"
+    if shared.known.same_weights:
+        noise, source = [*noise, distances], "the same weights in both commits, captured in another layout"
+    tolerances = [*_same_weights(noise, source), *map(tolerance_of, shared.known.benign)]
+    return _Measured(shared.texts, shared.terms, shared.known, distances, noise, tolerances)
+
+
+def _words(measured: _Measured) -> _Words:
+    said = _said(measured.texts, measured.terms)
+    gathered = gather(said)
+    moves = by_numbers(list(measured.texts), statistics(measured.distances))
+    return _Words(said, gathered, new_phrases(said, moves, clusters=measured.clusters, gathered=gathered))
+
+
+def _judged(measured: _Measured, words: _Words) -> _Judged:
+    """Who stands out, whether the draws differ, then the verdicts on the model and on each probe."""
+    standings = _standings(measured, words)
+    outliers = {p for p, s in standings.of.items() if s.q_value is not None and s.q_value <= OUTLIER_LEVEL}
+    nearest = min((s.q_value for s in standings.of.values() if s.q_value is not None), default=1.0)
+    drawn = _drawn(measured)
+    whole = replace(_whole(measured, drawn), nearest=nearest)
+    return _Judged(standings, outliers, drawn, whole, _decide(measured, outliers, whole.drifted, drawn))
+
+
+def _standings(measured: _Measured, words: _Words) -> Standings:
+    """How far each probe stands out by its distances, by new phrases and by its families."""
+    known = measured.known
+    benign = _benign_statistics(known, measured.terms)
+    alone = stand_out(list(measured.texts), statistics(measured.distances), benign)
+    families = moved_families(_groups(known.probes), {p: s.score for p, s in alone.of.items()}, alone.benign)
+    return replace(alone, of=joined(alone.of, words.new, families))
+
+
+def _rows(measured: _Measured, judged: _Judged) -> tuple[ProbeDiff, ...]:
+    known = measured.known
+    evidence = Evidence(
+        measured.texts,
+        measured.distances,
+        measured.tolerances,
+        judged.decisions,
+        judged.standings.of,
+        known.probes,
+        judged.drawn.more,
+    )
+    return tuple(probe_diffs(evidence, known.judge))
+
+
+def _source(tolerance: Tolerance, drawn: Drawn) -> str:
+    """Where a null comes from, and how many pairs of captures the shift of the draws was held against."""
+    pairs = drawn.replicates.get(tolerance.level, 0)
+    if not pairs:
+        return tolerance.source
+    return f"{tolerance.source}; the draws' shift: {pairs} {'pair' if pairs == 1 else 'pairs'} of captures"
 
 
 def _usable(known: Background, texts: Texts) -> Background:
@@ -188,18 +314,14 @@ def noise_bands(side: Side) -> dict[str, Band]:
     return bands([] if measured is None else [measured.channels])
 
 
-Texts = Mapping[str, tuple[Outputs, Outputs]]
-
-
 def _references(probes: Mapping[str, ProbeSide]) -> dict[str, Reference]:
     return {p: side.reference for p, side in probes.items() if side.reference is not None}
 
 
-def _same_weights(noise: Sequence[Distances]) -> list[Tolerance]:
-    """The tolerance N0 of the commits' own re-captures."""
+def _same_weights(noise: Sequence[Distances], source: str) -> list[Tolerance]:
+    """The tolerance N0 of captures of the same weights."""
     if not noise:
         return []
-    source = "re-captures of both commits" if len(noise) > 1 else "re-captures of one commit"
     return [Tolerance(N0, source, bands(n.channels for n in noise), bands(n.sites for n in noise))]
 
 
@@ -222,46 +344,49 @@ def _benign_statistics(known: Background, terms: Terms) -> list[Statistics]:
     return [s for benign in known.benign for pair in benign.pairs if (s := statistics(pair)) and terms.ranked]
 
 
-def _drawn(texts: Texts, terms: Terms, known: Background) -> Drawn:
+def _drawn(measured: _Measured) -> Drawn:
+    terms, known = measured.terms, measured.known
     if not terms.draws or TEXT not in terms.channels:
         return Drawn()
-    return draw_tests(texts, scores=known.scores, clusters=_clusters(known))
-
-
-def _whole(
-    distances: Distances, noise: Sequence[Distances], tolerances: Sequence[Tolerance], terms: Terms, drawn: Drawn
-) -> Whole:
-    benign = [t for t in tolerances if t.level != N0]
-    widest = max(benign, key=lambda t: t.level, default=None)
-    tests = {"distances": exceeds_noise(distances.channels, [n.channels for n in noise])}
-    tests["draws"] = None if drawn.test is None else drawn.test.p_value
-    held = {name: p for name, p in tests.items() if p is not None}
-    against = widest.level if widest is not None else (N0 if tolerances else None)
-    p_drift = None if widest is None else drift_p_value(drift(distances), widest.drifts)
-    if p_drift is not None:
-        tests[f"drift beyond {against}"] = p_drift
-    return Whole(
-        p_value=combine(held) if held else None,
-        covered=terms.covered,
-        against=against,
-        drifted=p_drift is not None and p_drift <= DRIFT_LEVEL,
-        drifts=() if widest is None else widest.drifts,
-        tests={name: p for name, p in tests.items() if p is not None},
+    return draw_tests(
+        measured.texts, scores=known.scores, clusters=measured.clusters, shifts=known.shifts, first=known.first_draws
     )
 
 
-def _decide(
-    texts: Texts,
-    distances: Distances,
-    tolerances: Sequence[Tolerance],
-    terms: Terms,
-    outliers: set[str],
-    drifted: bool,
-    drawn: Drawn,
-) -> dict[str, Decision]:
-    limits = {t.level: {channel: b.band for channel, b in t.channels.items()} for t in tolerances}
+def _whole(measured: _Measured, drawn: Drawn) -> Whole:
+    """The tests of the whole model. Both tests against benign updates share one level."""
+    benign = [t for t in measured.tolerances if t.level != N0]
+    widest = max(benign, key=lambda t: t.level, default=None)
+    against = widest.level if widest is not None else (N0 if measured.tolerances else None)
+    held = _same_model(measured, drawn)
+    p_drift = None if widest is None else drift_p_value(drift(measured.distances), widest.drifts)
+    p_shift = None if widest is None else drawn.beyond.get(widest.level)
+    beyond = {f"drift beyond {against}": p_drift, f"shift beyond {against}": p_shift}
+    level = DRIFT_LEVEL if p_shift is None else DRIFT_LEVEL - SHIFT_LEVEL
+    return Whole(
+        p_value=combine(held) if held else None,
+        covered=measured.terms.covered,
+        against=against,
+        drifted=p_drift is not None and p_drift <= level,
+        shifted=p_shift is not None and p_shift <= SHIFT_LEVEL,
+        drift_level=level,
+        drifts=() if widest is None else widest.drifts,
+        tests={**held, **{name: p for name, p in beyond.items() if p is not None}},
+    )
+
+
+def _same_model(measured: _Measured, drawn: Drawn) -> dict[str, float]:
+    """The p-values of "it is the same model", by what they look at."""
+    distances = exceeds_noise(measured.distances.channels, [n.channels for n in measured.noise])
+    tests = {"distances": distances, "draws": drawn.p_value}
+    return {name: p for name, p in tests.items() if p is not None}
+
+
+def _decide(measured: _Measured, outliers: set[str], drifted: bool, drawn: Drawn) -> dict[str, Decision]:
+    distances, terms = measured.distances, measured.terms
+    limits = {t.level: {channel: b.band for channel, b in t.channels.items()} for t in measured.tolerances}
     out: dict[str, Decision] = {}
-    for probe, (a, b) in texts.items():
+    for probe, (a, b) in measured.texts.items():
         held = {c: values[probe] for c, values in distances.channels.items() if probe in values}
         broken = probe in distances.broken
         identical = not broken and not any(held.values()) and not (terms.draws and _draws_differ(a, b))
@@ -293,34 +418,31 @@ def _summary(texts: Texts, rows: Sequence[ProbeDiff], outliers: set[str]) -> Dif
     )
 
 
-def _overall(
-    distances: Distances,
-    decisions: Mapping[str, Decision],
-    standings: Standings,
-    whole: Whole,
-    known: Background,
-    drawn: Drawn,
-) -> Overall:
-    moved, ci = describe(distances)
+def _overall(measured: _Measured, judged: _Judged) -> Overall:
+    whole, steps = judged.whole, measured.known.steps
+    moved, ci = describe(measured.distances)
     return Overall(
         p_value=whole.p_value,
-        verdict=decide_overall(list(decisions.values()), whole),
+        verdict=decide_overall(list(judged.decisions.values()), whole),
         drift=moved,
-        drift_percentile=drift_percentile(moved, known.steps),
-        steps=len(known.steps),
+        drift_percentile=drift_percentile(moved, steps),
+        steps=len(steps),
         ci=ci,
-        tests={**whole.tests, **_draw_parts(drawn)},
+        tests={**whole.tests, **_draw_parts(judged.drawn)},
         against=whole.against,
-        smallest=smallest(distances, standings.factor, whole.drifts, drawn.smallest),
+        smallest=smallest(measured.distances, judged.standings.factor, whole, _smallest_shift(judged)),
     )
 
 
-Said = dict[str, tuple[list[str], list[str]]]
+def _smallest_shift(judged: _Judged) -> float | None:
+    """The least shift of the draws' mean score that would have been found, by the test that counts for the verdict."""
+    against, drawn = judged.whole.against, judged.drawn
+    return drawn.smallest if against in (None, N0) else drawn.smallest_beyond.get(against)
 
 
 def _draw_parts(drawn: Drawn) -> dict[str, float]:
-    """The parts of the test of the draws, and the p-value that holds at any look."""
-    parts = {} if drawn.test is None else dict(drawn.test.parts)
+    """The parts of the test of the draws, those of the looks at them, and the p-value that holds at any look."""
+    parts = {**drawn.tests, **({} if drawn.test is None else drawn.test.parts)}
     return parts if drawn.any_look is None else {**parts, "draws, at any look": drawn.any_look}
 
 
@@ -331,16 +453,11 @@ def _said(texts: Texts, terms: Terms) -> Said:
     return {p: (_answers(a, terms), _answers(b, terms)) for p, (a, b) in texts.items()}
 
 
-def _phrases(said: Said, new: Sequence[PhraseDiff], known: Background) -> tuple[PhraseDiff, ...]:
+def _phrases(words: _Words, clusters: Mapping[str, str] | None) -> tuple[PhraseDiff, ...]:
     """New phrases first, then those that only became more frequent."""
-    seen = {(phrase.side, phrase.text) for phrase in new}
-    more = phrase_diffs(said, clusters=_clusters(known)) if said else ()
-    return (*new, *(phrase for phrase in more if (phrase.side, phrase.text) not in seen))
-
-
-def _clusters(known: Background) -> dict[str, str] | None:
-    clusters = {p: probe.cluster for p, (_, probe) in known.probes.items() if probe.cluster is not None}
-    return clusters or None
+    seen = {(phrase.side, phrase.text) for phrase in words.new}
+    more = phrase_diffs(words.said, clusters=clusters, gathered=words.gathered) if words.said else ()
+    return (*words.new, *(phrase for phrase in more if (phrase.side, phrase.text) not in seen))
 
 
 def _answers(outputs: Outputs, terms: Terms) -> list[str]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bvc.compare.draw_evidence import DrawEvidence
 from bvc.compare.draw_statistics import DIRECTION, OUTLIER, PHRASING, RATES, WORDING, statistics
 from bvc.compare.relabel import relabeled_p_values
-from bvc.compare.tails import t_tail
+from bvc.compare.tails import t_quantile, t_tail
 from bvc.compare.tilt import common_tilt
 
 _SEED = 20_250_101
@@ -74,7 +74,7 @@ def global_test(
     found = statistics(evidence, permutations, _SEED, common_tilt(evidence, _SEED))
     found.pop(DIRECTION, None)
     rest, parts = _smallest(found, _SCORED, permutations)
-    common = _against_replicates(shift, replicate_shifts)
+    common = shift_p_value(evidence, replicate_shifts)
     own = _SCORED[DIRECTION]
     total = min(1.0, common / own, rest / (1 - own))
     count = len(replicate_shifts)
@@ -94,9 +94,50 @@ def _smallest(
     return total, {name: float(p[0]) for name, p in ranked.items()}
 
 
-def _against_replicates(shift: float, replicates: Sequence[float]) -> float:
-    """Two-sided: shifts between captures of one model have mean 0 and one standard deviation."""
-    deviation = float(np.sqrt(np.mean(np.square(replicates))))
+def shift_p_value(evidence: DrawEvidence, replicates: Sequence[float]) -> float:
+    """p-value of "the overall shift is one more of `replicates`", two-sided: all have mean 0 and one standard deviation
+    (Student's t), which is taken to be no less than what drawing alone makes of one model's draws, so that a few pairs
+    that happen to agree, or drew with the same random numbers, prove nothing. 1 without scores or replicates."""
+    shift = overall_shift(evidence)
+    if shift is None or not replicates:
+        return 1.0
+    deviation = _deviation(evidence, replicates)
     if deviation == 0:
         return 1.0 if shift == 0 else 0.0
     return min(1.0, 2 * t_tail(abs(shift) / deviation, len(replicates)))
+
+
+def detectable_shift(evidence: DrawEvidence, replicates: Sequence[float], level: float) -> float | None:
+    """The overall shift from which `shift_p_value` is at most `level`; None without replicates, and where no shift of
+    scores between 0 and 1 is that large."""
+    if not replicates:
+        return None
+    least = _deviation(evidence, replicates) * t_quantile(1 - level / 2, len(replicates))
+    return least if least <= 1 else None
+
+
+def _deviation(evidence: DrawEvidence, replicates: Sequence[float]) -> float:
+    return max(float(np.sqrt(np.mean(np.square(replicates)))), sampling_error(evidence))
+
+
+def sampling_error(evidence: DrawEvidence) -> float:
+    """Standard deviation of the overall shift over relabelings of the draws: what chance makes of one model. Draws of
+    one number in a cluster move together. 0 without scores."""
+    variance, probes = 0.0, 0
+    for block in evidence.blocks:
+        scores = block.scores[block.scored].astype(float)
+        _, places = np.unique(evidence.clusters[block.probes[block.scored]], return_inverse=True)
+        totals = np.zeros((int(places.max(initial=-1)) + 1, block.draws))
+        np.add.at(totals, places, scores)
+        variance += float(_relabeled_variance(totals, block.first, evidence.coupled).sum())
+        probes += len(scores)
+    return float(np.sqrt(variance)) / probes if probes else 0.0
+
+
+def _relabeled_variance(totals: Values, first: int, coupled: bool) -> Values:
+    """Variance of the difference of means of `totals` [clusters, draws] over relabelings, [clusters]."""
+    if coupled:
+        apart = totals[:, first:] - totals[:, :first]
+        return np.asarray((apart**2).sum(1) / first**2)
+    second = totals.shape[1] - first
+    return np.asarray(totals.var(1, ddof=1) * (1 / first + 1 / second))

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from bvc.compare.phrase_test import Shifts, sums
 from bvc.compare.text import words
 
+FEWEST = 3
+"""Probes that a gram needs to be looked at."""
 LONGEST = 5
 """Words of the longest run that is counted."""
 EDGE = "\0"
@@ -58,6 +60,22 @@ class Counted:
         """Only the grams in `kept` [grams]."""
         at = np.flatnonzero(kept).tolist()
         return Counted([self.grams[i] for i in at], self.shifts.chosen(kept), self.a[kept], self.b[kept])
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Answers, `texts` as much of them as is looked at, and their grams that at least FEWEST probes hold and lean to,
+    one of each set towards which the same probes lean alike."""
+
+    texts: Texts
+    counted: Counted
+
+
+def gather(texts: Texts) -> Gathered:
+    """The answers of all probes, with their grams."""
+    looked_at = shortened(texts)
+    counted = count(distinct(looked_at), len(looked_at), FEWEST)
+    return Gathered(looked_at, counted.chosen(first_of_equals(counted)))
 
 
 def shortened(texts: Texts) -> dict[str, tuple[list[str], list[str]]]:
@@ -185,6 +203,18 @@ def _level(at: Ints, codes: Ints, answers: Answers, owner: Ints, fewest: int) ->
     lean = place[holders.run[leans]], holders.probe[leans], (holders.b - holders.a)[leans]
     a, b = (sums(holders.run, side, len(enough))[enough] for side in (holders.a, holders.b))
     return _Level(gram, kinds[found] if len(kinds) else found, lean, a, b)
+
+
+def first_of_equals(counted: Counted) -> npt.NDArray[np.bool_]:
+    """One gram of each set towards which the same probes lean alike: preferably without an edge, then the longest."""
+    shifts = counted.shifts
+    weights = np.random.default_rng(0).random(shifts.units)  # a random sum tells columns apart
+    sums = np.bincount(shifts.feature, weights[shifts.unit] * shifts.value, shifts.features).round(9)
+    order = sorted(range(len(counted.grams)), key=lambda i: (EDGE in counted.grams[i], -len(counted.grams[i])))
+    _, first = np.unique(sums[order], return_index=True)
+    kept = np.zeros(len(order), bool)
+    kept[np.array(order, np.int64)[first]] = True
+    return kept
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.draw_evidence import Block, DrawEvidence, Floats, Ints
-from bvc.compare.relabel import Weights, relabeled_p_values, splits
+from bvc.compare.relabel import Weights, own_p_values, relabeled_p_values, splits
 
 LEVEL = 0.05
 _FIRST_LOOK = 400
@@ -116,19 +116,19 @@ def _by_relabeling(block: Block, rows: Ints, listed: Weights, scored: bool) -> V
         features -= features.mean(1, keepdims=True)
         kernels = np.matmul(features, features.transpose(0, 2, 1))
         energies = np.einsum("psn,sn->ps", np.matmul(listed, kernels), listed)
-        moves = np.abs(block.scores[some] @ listed.T)
-        for i in range(len(some)):
-            out[:, start + i] = _joint(energies[i], moves[i] if scored else None)
+        stop = start + len(some)
+        if scored:
+            moves = np.abs(block.scores[some] @ listed.T)
+            out[:, start:stop] = np.array([_joint(*pair) for pair in zip(energies, moves, strict=True)]).T
+        else:
+            out[:2, start:stop] = own_p_values(energies)
     return out
 
 
-def _joint(energy: Floats, moves: Floats | None) -> tuple[float, float, float]:
+def _joint(energy: Floats, moves: Floats) -> tuple[float, float, float]:
     """p-values of the actual labels, which stand first: of the smaller of the two, of `energy`, of `moves`."""
-    text = relabeled_p_values(energy)
-    if moves is None:
-        return float(text[0]), float(text[0]), 1.0
-    score = relabeled_p_values(moves)
-    both = relabeled_p_values(-np.minimum(text, score))
+    text, score = relabeled_p_values(energy), relabeled_p_values(moves)
+    both = own_p_values(-np.minimum(text, score)[None])
     return float(both[0]), float(text[0]), float(score[0])
 
 

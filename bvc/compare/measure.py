@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bvc.compare.activation import Movement, shifts
 from bvc.compare.logprob import Table, divergence
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, Terms
-from bvc.compare.phrases import shared_phrases
+from bvc.compare.shared_phrases import shared_phrases
 from bvc.compare.substance import substance_distances
 from bvc.compare.text import text_distance
 from bvc.evidence import LogprobBlock

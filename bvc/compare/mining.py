@@ -206,26 +206,17 @@ def _summed(owner: Ints, position: Ints, token: Ints, a: Column, b: Column) -> _
 def _strongest(moves: _Moves) -> Ints:
     """The rows of the PER_PROBE tokens of each probe that moved most, whichever way (so that flipping signs changes
     no choice)."""
-    order = np.lexsort((-np.abs(moves.value), moves.probe))
-    probe = moves.probe[order]
-    rank = np.arange(len(probe)) - np.searchsorted(probe, probe)
-    return order[(rank < PER_PROBE) & (np.abs(moves.value[order]) >= _LEAST_MOVE)]
+    size = np.abs(moves.value)
+    rows = np.flatnonzero(size >= _LEAST_MOVE)
+    ends = np.flatnonzero(np.diff(moves.probe[rows], append=-1)) + 1
+    return np.concatenate([rows[:0], *(_largest(rows[i:j], size) for i, j in pairwise([0, *ends.tolist()]))])
 
 
-def reference_token_texts(block: LogprobBlock, references: Sequence[str]) -> dict[int, str]:
-    """Texts of the tokens that occur in the references of a block's probes, by token id."""
-    out: dict[int, str] = {}
-    ends = np.cumsum(block.lengths)
-    for start, end, text in zip((ends - block.lengths).tolist(), ends.tolist(), references, strict=True):
-        for token, piece in zip(block.token_ids[start:end].tolist(), _pieces(block, start, end, text), strict=True):
-            if piece and "\ufffd" not in piece:
-                out[token] = piece
-    return out
-
-
-def _pieces(block: LogprobBlock, start: int, end: int, text: str) -> list[str]:
-    ends = np.cumsum(block.characters[start:end], dtype=np.int64).tolist()
-    return [text[i:j] for i, j in zip([0, *ends], ends, strict=False)]
+def _largest(rows: Ints, size: Column) -> Ints:
+    """Those of one probe's `rows` that are largest."""
+    if len(rows) <= PER_PROBE:
+        return rows
+    return rows[np.argpartition(size[rows], -PER_PROBE)[-PER_PROBE:]]
 
 
 @dataclass(frozen=True)
@@ -249,5 +240,6 @@ def strip(a: LogprobBlock, b: LogprobBlock, table: Table, reference: str) -> lis
     bucket of each token. Raises NotComparable where the sides run along different tokens."""
     bounds = divergence(a, b, table)
     kl = ((bounds.forward + bounds.backward) / 2).tolist()
-    pieces = _pieces(a, 0, len(a.token_ids), reference)
+    ends = np.cumsum(a.characters, dtype=np.int64).tolist()
+    pieces = [reference[i:j] for i, j in pairwise([0, *ends])]
     return [PositionShift(*row) for row in zip(pieces, a.target.tolist(), b.target.tolist(), kl, strict=True)]

@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bvc.compare.grams import Counted, Texts, count, distinct, shortened
+from bvc.compare.grams import FEWEST, Counted, Gathered, Texts, gather
 from bvc.compare.holm import holm
 from bvc.compare.phrase_merge import found, merged
 from bvc.compare.phrase_test import units_of
-from bvc.compare.phrases import first_of_equals
+from bvc.compare.significance import mid_ranks
 from bvc.compare.standing import Standing
 from bvc.compare.verdict import OUTLIER_LEVEL
 from bvc.results import PhraseDiff
 
-FEWEST = 3
-"""Probes that a phrase needs on its side."""
 _SHARE = 0.1
 """Most that the other side may have of it, relative to that."""
 KINDS = 3
@@ -40,7 +38,12 @@ Column = npt.NDArray[np.float64]
 
 
 def new_phrases(
-    texts: Texts, moved: Mapping[str, float], *, clusters: Mapping[str, str] | None = None, most: int = 20
+    texts: Texts,
+    moved: Mapping[str, float],
+    *,
+    clusters: Mapping[str, str] | None = None,
+    most: int = 20,
+    gathered: Gathered | None = None,
 ) -> tuple[PhraseDiff, ...]:
     """Phrases that at least three probes have on one side and next to none on the other, with their probes.
 
@@ -49,14 +52,13 @@ def new_phrases(
     probes that gained or lost it lean one way (sign test), and that these moved no farther than others (rank sum with
     a normal tail, which is too large for few probes). The `q_value` is the p-value by Holm (1979) over all phrases of
     three or more probes, so that the chance of any false one is held, of whatever side and share. Probes of one
-    cluster count once.
+    cluster count once. `gathered` is `gather(texts)`, where that is at hand.
     """
-    looked_at = shortened(texts)
-    counted = count(distinct(looked_at), len(looked_at), FEWEST)
-    counted = counted.chosen(first_of_equals(counted))
-    adjusted = holm(_p_values(counted, list(looked_at), moved, clusters))
+    gathered = gathered or gather(texts)
+    counted = gathered.counted
+    adjusted = holm(_p_values(counted, list(texts), moved, clusters))
     kept = (adjusted <= LEVEL) & _one_sided(counted)
-    return tuple(merged(found(counted.chosen(kept), adjusted[kept]), looked_at, most))
+    return tuple(merged(found(counted.chosen(kept), adjusted[kept]), gathered.texts, most))
 
 
 def _one_sided(counted: Counted) -> npt.NDArray[np.bool_]:
@@ -111,10 +113,7 @@ def _ranks(ids: Sequence[str], units: npt.NDArray[np.int64], moved: Mapping[str,
         return None
     values = np.array([moved.get(p, np.nan) for p in ids], float)
     values = np.where(np.isnan(values), np.nanmedian(values), values)
-    sums = np.bincount(units, values) / np.maximum(np.bincount(units), 1)
-    _, place, counts = np.unique(sums, return_inverse=True, return_counts=True)
-    out: Column = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return out
+    return mid_ranks(np.bincount(units, values) / np.maximum(np.bincount(units), 1))
 
 
 def joined(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bvc.compare.equivalence import paired_difference
+from bvc.compare.intervals import paired_difference
 from bvc.quantiles import Z95
 from bvc.results import Interval, Verdict
 

@@ -15,6 +15,9 @@ Places = npt.NDArray[np.int16]
 _ALL_SPLITS = 13_000
 """Up to this many relabelings all are listed (8 draws a side), beyond this list is drawn at random."""
 _SOME_SPLITS = 20_000
+_LEAST = 0.05
+"""Statistics are told apart as if the largest were at least that: those of draws that are all equal are nothing but
+rounding, which depends on the labels."""
 
 
 @lru_cache(maxsize=16)
@@ -64,7 +67,21 @@ def choices(generator: np.random.Generator, clusters: int, permutations: int, li
 def relabeled_p_values(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Of each relabeling the share of relabelings (itself among them) whose statistic is as large, give or take
     rounding, [relabelings]."""
-    ordered = np.sort(values)
-    slack = 1e-5 * max(float(np.abs(values).max()), 1e-9)
-    out: npt.NDArray[np.float64] = (len(values) - np.searchsorted(ordered, values - slack)) / len(values)
+    order = np.argsort(values)
+    ordered = values[order]
+    out = np.empty(len(values))
+    out[order] = (len(values) - np.searchsorted(ordered, ordered - _slack(values))) / len(values)
+    return out
+
+
+def own_p_values(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """That share for the first relabeling alone, the labels as they are, of each row of `values` [n, relabelings]."""
+    as_large = values >= values[:, :1] - _slack(values)[:, None]
+    out: npt.NDArray[np.float64] = as_large.mean(1)
+    return out
+
+
+def _slack(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """What rounding may make of equal statistics, along the last axis."""
+    out: npt.NDArray[np.float64] = 1e-5 * np.maximum(np.abs(values).max(-1), _LEAST)
     return out

@@ -82,10 +82,16 @@ def _rows(table: Mapping[str, Mapping[str, float]], channels: Sequence[str]) -> 
     return [tuple(table[c][p] for c in channels) for p in probes]
 
 
+def mid_ranks(values: Column) -> Column:
+    """Ranks from 1 on [n], the least first; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    out: Column = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return out
+
+
 def standard_ranks(values: Column) -> Column:
     """Mid-ranks with mean 0 and standard deviation 1 (all 0 where all values are equal)."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ranks = mid_ranks(values)
     spread = ranks.std()
     out: Column = (ranks - ranks.mean()) / (spread if spread > 0 else 1.0)
     return out

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bvc.compare.bulk import LEAST_SPREAD, half_spread
 from bvc.compare.significance import Column, benjamini_hochberg, student_tail
 
 KL, FIRST, PEAK, MOVED, WORDING, SUBSTANCE, PHRASES = "kl", "first", "peak", "moved", "wording", "substance", "phrases"
@@ -21,13 +22,9 @@ state of the last prompt token, text, meaning, `bvc.compare.phrases`."""
 _NUMBERS = (KL, FIRST, PEAK, MOVED)
 _FLOOR = {KL: 1e-4, FIRST: 1e-3, PEAK: 1e-2, MOVED: 1e-3, WORDING: 0.1, SUBSTANCE: 0.1, PHRASES: 0.1}
 """What is added to a statistic before its logarithm is taken: differences far below it say nothing."""
-_LEAST_SPREAD = 0.1
-"""Least spread of the bulk, in units of a logarithm: where it hardly varies, 1 % more is no outlier."""
 _LEAST_COMBINED = 0.4
 """Least spread of combined standard scores: that of the mean of six unrelated ones. Without it a bulk that did not move
 at all would make thousands of standard deviations of any change."""
-_TO_SIGMA = 1.4826
-"""Median absolute deviation to standard deviation, for a normal distribution."""
 FEWEST = 20
 """Probes below which the bulk's spread is not known well enough for q-values."""
 _TAIL = 0.1
@@ -73,8 +70,9 @@ def stand_out(ids: Sequence[str], statistics: Statistics, benign: Sequence[Stati
     if not ids:
         return Standings({}, None)
     kinds = ranked_kinds(statistics)
-    scores, unit = _scores(ids, statistics, kinds, benign)
-    others = [dict(zip(names, _scores(names, s, kinds)[0], strict=True)) for s in benign for names in [_probes(s)]]
+    pairs = [(names, logs(names, s, kinds)) for s in benign for names in [measured_probes(s)]]
+    scores, unit = scored(logs(ids, statistics, kinds), len(ids), [places(known) for _, known in pairs])
+    others = [dict(zip(names, scored(known, len(names))[0], strict=True)) for names, known in pairs]
     tail = Tail.of([np.array(list(pair.values())) for pair in others], len(ids))
     q_values = {} if len(ids) < FEWEST else benjamini_hochberg(dict(zip(ids, tail.p_values(scores), strict=True)))
     of = {p: Standing(float(s), q_values.get(p)) for p, s in zip(ids, scores, strict=True)}
@@ -93,47 +91,58 @@ def ranked_kinds(statistics: Statistics) -> list[str]:
 def by_numbers(ids: Sequence[str], statistics: Statistics) -> dict[str, float]:
     """How far each probe stands out by log-probs and hidden states alone, whatever its words; empty without those."""
     kinds = [kind for kind in _NUMBERS if statistics.get(kind)]
-    scores = _scores(ids, statistics, kinds)[0] if kinds else ()
+    scores = scored(logs(ids, statistics, kinds), len(ids))[0] if kinds else ()
     return dict(zip(ids, map(float, scores), strict=False))
 
 
-def _probes(statistics: Statistics) -> list[str]:
+def measured_probes(statistics: Statistics) -> list[str]:
+    """The probes that any statistic has, sorted."""
     return sorted({probe for table in statistics.values() for probe in table})
 
 
-def _scores(
-    ids: Sequence[str], statistics: Statistics, kinds: Sequence[str], benign: Sequence[Statistics] = ()
-) -> tuple[Column, float]:
-    """Scores [n], and what one unit of score is in logarithms when all statistics of a probe grow alike."""
+Logs = Mapping[str, Column]
+"""The logarithms of each kind of statistic, [n] each, NaN where a probe lacks it."""
+Places = Mapping[str, tuple[float, float]]
+"""Center and spread of the bulk in each kind of statistic."""
+
+
+def logs(ids: Sequence[str], statistics: Statistics, kinds: Sequence[str]) -> Logs:
+    """The statistics of some probes on a logarithmic scale."""
+    return {
+        kind: np.log(np.array([statistics.get(kind, {}).get(p, np.nan) for p in ids], float) + _FLOOR[kind])
+        for kind in kinds
+    }
+
+
+def places(values: Logs) -> Places:
+    """Where the bulk of a pair lies, in the kinds that it has."""
+    return {kind: _place(column) for kind, column in values.items() if not np.isnan(column).all()}
+
+
+def scored(values: Logs, n: int, benign: Sequence[Places] = ()) -> tuple[Column, float]:
+    """Scores [n] of n probes, and what one unit of score is in logarithms when all statistics of a probe grow alike."""
     columns, units = [], []
-    for kind in kinds:
-        values = _logs(kind, [statistics.get(kind, {}).get(p, np.nan) for p in ids])
-        center, spread = _place(values)
-        bulks = [_place(_logs(kind, list(s[kind].values()))) for s in benign if s.get(kind)]
+    for kind, column in values.items():
+        center, spread = _place(column)
+        bulks = [pair[kind] for pair in benign if kind in pair]
         if bulks:
             center = max(center, float(np.median([c for c, _ in bulks])))
             spread = max(spread, float(np.median([d for _, d in bulks])))
-        columns.append((values - center) / spread)
+        columns.append((column - center) / spread)
         units.append(spread)
-    combined = _mean(columns, len(ids))
+    combined = _mean(columns, n)
     middle, spread = _place(combined, _LEAST_COMBINED)
     per_unit = spread / max(float(np.mean([1 / u for u in units])), 1e-9) if units else 1.0
     return (combined - (max(middle, 0.0) if benign else middle)) / spread, per_unit
 
 
-def _logs(kind: str, values: Sequence[float]) -> Column:
-    out: Column = np.log(np.array(values, float) + _FLOOR[kind])
-    return out
-
-
-def _place(values: Column, least: float = _LEAST_SPREAD) -> tuple[float, float]:
+def _place(values: Column, least: float = LEAST_SPREAD) -> tuple[float, float]:
     """Median and spread of what is known; the spread is that of the lower half, which probes that moved more than the
     rest do not reach, and at least `least`."""
     known = values[~np.isnan(values)]
     if not known.size:
         return 0.0, least
-    center = float(np.median(known))
-    return center, max(_TO_SIGMA * float(np.median(center - known[known <= center])), least)
+    return float(np.median(known)), max(half_spread(known), least)
 
 
 def _mean(columns: Sequence[Column], n: int) -> Column:
@@ -178,7 +187,7 @@ class Tail:
             return list(map(float, student_tail(scores, self.freedom or 1)))
         reached = len(self.null) - np.searchsorted(self.null, scores, "left")
         inside = (1 + reached) / (len(self.null) + 1)
-        tail = self.beyond * np.exp(-(scores - self.start) / self.scale)
+        tail = self.beyond * np.exp(-np.maximum(scores - self.start, 0) / self.scale)
         return list(map(float, np.clip(np.where(scores > self.start, tail, inside), 1e-16, 1.0)))
 
     def quantile(self, p: float) -> float:

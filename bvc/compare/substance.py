@@ -58,13 +58,6 @@ def minilm(encode: Encode) -> Embed:
     return Embed("minilm", MINILM_WEIGHTS, encode)
 
 
-def substance(
-    a: str, b: str, *, embed: Embed = builtin, facts_a: Facts | None = None, facts_b: Facts | None = None
-) -> Substance:
-    """How far the substance of answer `b` is from that of `a`; see `substances`."""
-    return substances([(a, b)], embed=embed, facts=[(facts_a or Facts(), facts_b or Facts())])[0]
-
-
 def substances(
     pairs: Sequence[tuple[str, str]],
     *,

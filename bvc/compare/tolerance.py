@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bvc.compare.bulk import TO_SIGMA
 from bvc.compare.measure import Distances
 from bvc.compare.noise import Band, bands
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT
@@ -16,14 +17,12 @@ from bvc.compare.significance import student_tail
 from bvc.compare.tails import t_quantile
 
 N0, N1, N2 = "N0", "N1", "N2"
-LEVELS = (N0, N1, N2)
 """The null ladder: same weights; a benign update; generic continued training."""
 FEWEST_STEPS = 3
 """Steps of a lineage below which their drift says nothing about benign updates."""
 _LEAST_SPREAD = 0.1
 """Least standard deviation of log drifts: two updates that happen to move equally far do not make a third
 impossible."""
-_TO_SIGMA = 1.4826
 _FEW = 5
 """Drifts up to which their plain mean and deviation are used; a median needs more."""
 
@@ -111,5 +110,5 @@ def _normal(drifts: Sequence[float]) -> tuple[float, float, int] | None:
         return None
     logs = np.log(np.array(drifts))
     center = float(np.mean(logs) if len(logs) <= _FEW else np.median(logs))
-    around = float(np.std(logs, ddof=1) if len(logs) <= _FEW else _TO_SIGMA * np.median(np.abs(logs - center)))
+    around = float(np.std(logs, ddof=1) if len(logs) <= _FEW else TO_SIGMA * np.median(np.abs(logs - center)))
     return center, max(around, _LEAST_SPREAD) * float(np.sqrt(1 + 1 / len(logs))), len(logs) - 1

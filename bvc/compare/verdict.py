@@ -12,11 +12,14 @@ ALPHA = 0.05
 """Level of every test: false discoveries among probes, and false alarms about a whole model."""
 SUITE_LEVEL = 0.04
 """Of the global test of "the same weights": its level is exact, so that of 500 pairs of equal models 5 to 7 % would now
-and then be called changed at .05; at .04 their share stays below .05, for some three points of power."""
+and then be called changed at .05; at .04 their share stays below .05, for three to six points of power."""
 OUTLIER_LEVEL = 0.04
 DRIFT_LEVEL = 0.01
 """A model changed beyond a benign update where a probe stands out (false discovery rate), or where it drifted farther
 as a whole: both levels together are ALPHA, so that no more than that of benign updates are called changed."""
+SHIFT_LEVEL = 0.002
+"""Of DRIFT_LEVEL, where it is known how far benign updates shift the mean score of the draws: for a model whose mean
+score shifted farther."""
 OPEN_LEVEL = 0.2
 """No model is called the same as after a benign update while a probe stands out at this false discovery rate."""
 
@@ -113,13 +116,16 @@ def _same_weights(finding: Finding) -> Decision:
 @dataclass(frozen=True)
 class Whole:
     """What is known of the whole model: `p_value` of "the same model", whether N0 `covered` the recipes' differences,
-    the widest null known (`against`), of a benign one the `drifts` of its pairs and whether the model `drifted` beyond
-    them, the least q-value of any probe standing out (`nearest`), and all p-values."""
+    the widest null known (`against`), of a benign one the `drifts` of its pairs, whether the model `drifted` beyond
+    them (at `drift_level`) and whether the mean score of its draws `shifted` beyond theirs, the least q-value of any
+    probe standing out (`nearest`), and all p-values."""
 
     p_value: float | None
     covered: bool
     against: str | None
     drifted: bool = False
+    shifted: bool = False
+    drift_level: float = DRIFT_LEVEL
     drifts: tuple[float, ...] = ()
     nearest: float = 1.0
     tests: Mapping[str, float] = field(default_factory=dict)
@@ -128,11 +134,14 @@ class Whole:
 def decide_overall(decisions: Sequence[Decision], whole: Whole) -> Verdict:
     """The verdict on the whole model: same where every probe is.
 
-    Against benign updates: changed where a probe is, or where the model drifted farther than they do; undecided where
-    one nearly stands out; else the same, as far as the smallest change goes that would have been found. Against the
-    same weights: changed where the global test (without measured noise: some probe's test) says so; else undecided.
+    Against benign updates: changed where a probe is, or where the model drifted, or its draws' mean score shifted,
+    farther than they do (the latter even where every probe is the same); undecided where one nearly stands out; else
+    the same, as far as the smallest change goes that would have been found. Against the same
+    weights: changed where the global test (without measured noise: some probe's test) says so; else undecided.
     """
     verdicts = [d.verdict for d in decisions]
+    if whole.shifted:
+        return Verdict.CHANGED
     if all(v is Verdict.SAME for v in verdicts):
         return Verdict.SAME
     if whole.against not in (None, N0):

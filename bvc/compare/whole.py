@@ -8,7 +8,7 @@ from math import comb
 from bvc.compare.measure import Distances
 from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT
 from bvc.compare.tolerance import detectable_drift, drift
-from bvc.compare.verdict import DRIFT_LEVEL
+from bvc.compare.verdict import Whole
 from bvc.results import Interval
 
 
@@ -36,16 +36,14 @@ def drift_percentile(value: float, steps: Sequence[float]) -> float | None:
     return 100 * sum(step < value for step in steps) / len(steps) if steps else None
 
 
-def smallest(
-    distances: Distances, factor: float | None, drifts: Sequence[float], rate: float | None
-) -> dict[str, float]:
+def smallest(distances: Distances, factor: float | None, whole: Whole, rate: float | None) -> dict[str, float]:
     """What would have been found. By channel: the distance from which one probe would have stood out of the others, the
-    typical one times `factor`. "drift": the drift of the whole model beyond benign ones (`drifts`). "rate": the
+    typical one times `factor`. "drift": the drift of the whole model beyond those of benign updates. "rate": the
     difference of the mean score of the draws."""
     found = _of_one_probe(distances, factor)
-    whole = detectable_drift(drifts, DRIFT_LEVEL)
-    if whole is not None:
-        found["drift"] = whole
+    drifted = detectable_drift(whole.drifts, whole.drift_level)
+    if drifted is not None:
+        found["drift"] = drifted
     if rate is not None:
         found["rate"] = rate
     return found

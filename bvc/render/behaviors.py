@@ -12,6 +12,7 @@ from bvc.records import BehaviorRate
 from bvc.render.commits import plural
 from bvc.render.screen import Screen
 from bvc.render.spans import Span, flow, limit, paint
+from bvc.render.sparkline import rate_bar
 from bvc.render.table import columns
 from bvc.render.text import clean, pad, shorten
 
@@ -33,16 +34,7 @@ def rate_text(rate: BehaviorRate) -> str:
 def rate_line(rate: BehaviorRate, screen: Screen) -> str:
     """`refusal  12.5 % [4.1, 30.2] of 22 probes  ███░░░`, for a log."""
     name = screen.paint("bold", clean(rate.name))
-    return f"{name}  {rate_text(rate)} of {plural(rate.n, 'probe')}  {_bar(rate, screen)}".rstrip()
-
-
-def _bar(rate: BehaviorRate, screen: Screen) -> str:
-    """The rate as a bar, with its interval."""
-    if not rate.n:
-        return ""
-    full, low, high = (round(_BAR * value) for value in (rate.rate, *rate.ci))
-    rest = (screen.glyph("rule") if low <= place < high else " " for place in range(full, _BAR))
-    return (screen.paint("cyan", screen.glyph("bar") * full) + screen.paint("dim", "".join(rest))).rstrip()
+    return f"{name}  {rate_text(rate)} of {plural(rate.n, 'probe')}  {rate_bar(rate, screen, _BAR)}".rstrip()
 
 
 def render_behaviors(listed: BehaviorList, screen: Screen) -> Iterator[str]:

@@ -33,6 +33,8 @@ RATE = "rate"
 draws; the others are about one probe."""
 DRIFT_BEYOND = "drift beyond "
 """How the test of `Overall.tests` begins that sets the drift beside a null; the null's name follows."""
+SHIFT_BEYOND = "shift beyond "
+"""That of the one for the mean score of its draws."""
 _UNITS = {"text": "% of the words", "logprob": "", "activation": "% of the activations' length"}
 """Units of a channel; that of log-probs is the result's own."""
 _PLAIN = {
@@ -45,6 +47,8 @@ _AGAINST = {
     Verdict.SAME: "The same behavior: it differs no",
     Verdict.UNDECIDED: "Undecided: what was recorded does not tell whether it changed",
 }
+_MOST = {"logprob": 5.0, "text": 1.0, "activation": 2.0}
+"""Drifts in a channel's unit that no fine-tune makes which leaves a language model: a bound beyond bounds nothing."""
 _LAYERS = 2
 _DECIDED = 0.9
 """Share of the undecided probes that the proposed number of draws should decide."""
@@ -128,13 +132,17 @@ def amount(value: float, channel: str, logprob_unit: str) -> str:
 
 
 def _tests(overall: Overall, everything: bool) -> Iterator[str]:
-    """The global test, that of the drift against a benign null, and with `everything` all parts of the former."""
+    """The global test, those of drift and draws beyond a benign null, and with `everything` parts of the former."""
     if overall.p_value is not None:
         yield f'test of "it is the same model": {p_text(overall.p_value)}'
     for name, p_value in overall.tests.items():
         null = name.removeprefix(DRIFT_BEYOND)
         if null != name:
             yield f'test of "it drifted no further than {NULLS.get(null, brief(null, NAME))}": {p_text(p_value)}'
+        elif name.startswith(SHIFT_BEYOND):
+            null = name.removeprefix(SHIFT_BEYOND)
+            than = NULLS.get(null, brief(null, NAME))
+            yield f'test of "its share of right draws shifted no further than with {than}": {p_text(p_value)}'
         elif everything:
             yield p_text(p_value, brief(name, NAME))
 
@@ -148,13 +156,20 @@ def _bound(result: DiffResult, screen: Screen) -> Iterator[str]:
     if overall.verdict is Verdict.SAME and bands:
         yield from says(f"bounded by {brief(overall.against or '', NAME, screen)}: {amounts(bands, result)}", screen)
     if WHOLE in overall.smallest:
-        least = amount(overall.smallest[WHOLE], _drift_channel(result), result.logprob_unit)
-        yield from says(f"smallest drift that would have been found: {least}", screen)
+        yield from says(_smallest_drift(overall.smallest[WHOLE], result), screen)
     if RATE in overall.smallest:
         points = share(overall.smallest[RATE])
         yield from says(
             f"smallest shift of the share of right draws that would have been found: {points} points", screen
         )
+
+
+def _smallest_drift(value: float, result: DiffResult) -> str:
+    """The bound, or that there is none to speak of: few benign pairs do not tell how far a further one may drift."""
+    channel = _drift_channel(result)
+    if value > _MOST.get(channel, math.inf):
+        return "hardly any drift of the whole would have been found: too few benign pairs are known (`bvc noise learn`)"
+    return f"smallest drift that would have been found: {amount(value, channel, result.logprob_unit)}"
 
 
 def amounts(values: Mapping[str, float], result: DiffResult) -> str:

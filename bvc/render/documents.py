@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from bvc.records import BehaviorRate, CommitInfo, Json, ModelIdentity, Snapshot, Suite
@@ -60,6 +61,8 @@ def _log_entry(entry: LogEntry) -> Json:
         out["stat"] = _stat(entry.summary)
     if entry.behavior is not None:
         out["behavior"] = behavior_rate(entry.behavior)
+    if entry.answers is not None:
+        out["answers"] = {"probes": entry.answers.probes, "shown": [asdict(c) for c in entry.answers.shown]}
     return out
 
 
@@ -145,6 +148,7 @@ def status_document(result: StatusResult) -> Json:
         "behaviors_changed": result.behaviors_changed,
         "uncommitted": list(result.uncommitted),
         "interrupted": [{"model": name, "probes": done} for name, done in result.interrupted],
+        "bisect": None if result.bisect is None else {"question": result.bisect[0], "visits": result.bisect[1]},
     }
 
 

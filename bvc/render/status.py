@@ -29,11 +29,16 @@ def render_status(result: StatusResult, screen: Screen) -> Iterator[str]:
         yield ""
         yield "Unfinished captures (the same `bvc commit` again goes on where they stopped):"
         yield from (f"  {clean(name)}: {plural(done, 'probe')} done" for name, done in result.interrupted)
+    if result.bisect is not None:
+        question, said = result.bisect
+        yield ""
+        yield f"Bisecting ({plural(said, 'visit')} so far; `bvc bisect view` shows it, `bvc bisect reset` ends it):"
+        yield f"  {clean(question)}"
     if result.uncommitted:
         yield ""
         yield "Checkpoints not yet committed (`bvc commit PATH`):"
         yield from (f"  {screen.paint('red', clean(path))}" for path in result.uncommitted)
-    if not (changed or result.behaviors_changed or result.interrupted or result.uncommitted):
+    if not (changed or result.behaviors_changed or result.interrupted or result.bisect or result.uncommitted):
         yield "nothing to commit" if result.head else "nothing committed yet: `bvc commit CHECKPOINT` makes a start"
 
 

@@ -7,7 +7,7 @@ what the commit itself does. `refs/notes/noise` has for each commit the commits 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,21 @@ def read_attached(store: Store, known: Attached | None = None) -> Attached:
     if known is not None and known.tip == tip:
         return known
     return Attached(store, tip, {} if tip is None else attached_trees(_tree_of(store, tip), store.objects.read))
+
+
+def attached_before(store: Store, info: CommitInfo) -> Iterator[CommitInfo]:
+    """The commit with what is attached to it now, and as it was before each time that something was, the latest first.
+    Reads one tree of each note since the first of this commit. Raises DamagedObject."""
+    at, seen = store.refs.get(CAPTURES), None
+    while at is not None:
+        note = store.history.info(at)
+        tree = attached_trees(note.tree, store.objects.read).get(info.id)
+        if tree is None:
+            return
+        if tree != seen:
+            data = snapshot_json(tree, store.objects.read)
+            yield info if data is None else replace(info, snapshot=snapshot_of(info.id, data))
+        at, seen = next(iter(note.parents), None), tree
 
 
 def attach_captures(

@@ -69,8 +69,11 @@ class SnapshotView:
         """`{probe id: blob id}` of all files in the shards at `path`. Raises DamagedObject for one of another name."""
         shards = self.below(path).values()
         self.store.objects.expect(shards)
-        files = (item for shard in shards for item in self._listing(shard).items())
-        found = {name.removesuffix(".json"): oid for name, oid in files}
+        return {probe: oid for shard in shards for probe, oid in self.records_in(shard).items()}
+
+    def records_in(self, shard: str) -> dict[str, str]:
+        """`{probe id: blob id}` of one shard, by its tree's id. Raises DamagedObject for a file of another name."""
+        found = {name.removesuffix(".json"): oid for name, oid in self._listing(shard).items()}
         for probe in found:
             if not is_digest(probe):
                 raise DamagedObject(f"commit {self.info.id} holds a record named {probe!r}", hint=_FSCK)
@@ -108,12 +111,13 @@ class SnapshotView:
         """The probe as it was asked. Raises UnknownRevision when the snapshot has none of that id."""
         suite = self.suite_of(probe) if suite is None else suite
         oid = self._blob_of(self.probe_blobs.get(suite, {}), probe, "record")
-        found = self._read_probe(oid)
+        found = self.read_probe(oid)
         if found.id != probe:
             raise DamagedObject(f"object {oid} is probe {found.id}, not {probe}", hint=_FSCK)
         return found
 
-    def _read_probe(self, oid: str) -> Probe:
+    def read_probe(self, oid: str) -> Probe:
+        """The record of a probe as it was asked. Raises DamagedObject for another object."""
         from bvc.repository.decode import probe_of
 
         return self.decode(oid, "a probe", probe_of)

@@ -101,11 +101,13 @@ class Environment:
         """Every key with its value, None for a damaged one."""
         return self._read(lambda transaction: list(_pairs(transaction, b"")), [])
 
-    def put(self, rows: Iterable[Row]) -> None:
-        """Stores pairs in one synced transaction. Raises OSError when the disk is full or fails."""
+    def put(self, rows: Iterable[Row], gone: Iterable[bytes] = ()) -> None:
+        """Stores pairs, and takes the keys in `gone` out, in one synced transaction. Raises OSError when the disk is
+        full or fails."""
         pairs = [(key, _wrapped(key, value)) for key, value in rows]
-        if pairs:
-            self._write(lambda transaction: _put_all(transaction, pairs))
+        dropped = list(gone)
+        if pairs or dropped:
+            self._write(lambda transaction: _put_all(transaction, pairs, dropped))
 
     def update(self, key: bytes, change: Callable[[bytes | None], bytes]) -> None:
         """Replaces a value by what `change` makes of it, seen by no other writer in between."""
@@ -115,12 +117,17 @@ class Environment:
 
         self._write(apply)
 
-    def remember(self, rows: Iterable[Row]) -> None:
+    @property
+    def writable(self) -> bool:
+        """Whether what is put will be found again."""
+        return not self._opened().cannot_write
+
+    def remember(self, rows: Iterable[Row], gone: Iterable[bytes] = ()) -> None:
         """`put` for what was only read: where the index cannot be written, nothing is remembered."""
-        if self._opened().cannot_write:
+        if not self.writable:
             return
         try:
-            self.put(rows)
+            self.put(rows, gone)
         except OSError:
             return
 
@@ -359,6 +366,8 @@ def _pairs(transaction: Any, prefix: bytes) -> Iterator[tuple[bytes, bytes | Non
             found = cursor.next()
 
 
-def _put_all(transaction: Any, pairs: list[Row]) -> None:
+def _put_all(transaction: Any, pairs: list[Row], gone: list[bytes]) -> None:
     for key, value in pairs:
         transaction.put(key, value)
+    for key in gone:
+        transaction.delete(key)

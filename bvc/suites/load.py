@@ -30,15 +30,13 @@ def load_suite(path: Path) -> Suite:
     return Suite(name, parse_suite(_read(path), file=str(path)))
 
 
-def load_project(folder: Path) -> dict[str, Suite]:
-    """All suites (`probes/*.jsonl`) of the project at `folder`, by name. Raises BadInput."""
-    paths = sorted(path for path in (folder / "probes").glob(f"*{SUFFIX}") if not path.name.startswith("."))
+def check_apart(paths: Iterable[Path]) -> None:
+    """Raises BadInput where names of suite files differ only in upper and lower case: many disks hold one of them."""
     seen: dict[str, Path] = {}
     for path in paths:
         other = seen.setdefault(path.name.lower(), path)
         if other is not path:
             raise BadInput(f"differs from {other.name} only in upper and lower case", file=str(path))
-    return {path.stem: load_suite(path) for path in paths}
 
 
 def write_suite(path: Path, suite: Suite) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import bvc
 from bvc.api.capture_plan import key_of, recaptured_ids
-from bvc.errors import BvcError, EngineError
+from bvc.errors import BvcError, EngineError, UsageError
 from bvc.records import Capability, CommitInfo, Recipe, Reference
 from bvc.repository.snapshot_view import SnapshotView
 from tests.api.doubles import Project
@@ -54,6 +54,25 @@ def test_the_same_checkpoint_again_runs_nothing(project: Project) -> None:
     assert project.script.opened == project.script.closed == 1
     assert info(project).tree == info(project, "HEAD~1").tree
     assert journals(project) == []
+
+
+def test_without_reuse_the_same_checkpoint_is_run_again(project: Project) -> None:
+    project.commit("a")
+    opened, batches = project.script.opened, len(project.script.batches)
+    project.script.ran()
+    again = project.commit("a", reuse=False)
+    assert (project.script.opened, len(project.script.batches)) == (opened + 1, batches)  # both layouts
+    assert (again.captured, again.reused, project.script.ran()) == (6, 0, ALL)
+    assert info(project).tree == info(project, "HEAD~1").tree
+    assert project.commit("a").captured == 0
+    assert journals(project) == []
+
+
+@pytest.mark.parametrize("other", [{"capture": False}, {"checkpoint": None, "outputs": "x.jsonl", "model": "m"}])
+def test_running_again_is_about_a_model(other: dict[str, object], project: Project) -> None:
+    options = {"checkpoint": project.checkpoint("a"), "reuse": False, **other}
+    with pytest.raises(UsageError, match="and --no-reuse exclude each other"):
+        project.repo.commit(**options)
 
 
 def test_a_copy_elsewhere_is_the_same_checkpoint(project: Project) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bvc.behaviors.language import SURE, UNKNOWN, expected_language, language_of, score_language
 from bvc.records import Message, Probe
-from bvc.suites.starter import starter_suite
+from tests.starter import starter_suite
 
 FILE = Path(__file__).parent / "data" / "sentences.txt"
 

@@ -11,7 +11,7 @@ from bvc.behaviors.starter import starter_behaviors
 from bvc.behaviors.table import COMBINATIONS, KINDS
 from bvc.errors import BadInput
 from bvc.records import Message, Probe
-from bvc.suites.starter import starter_suite
+from tests.starter import starter_suite
 
 
 def parse(text: str) -> tuple[Behavior, ...]:

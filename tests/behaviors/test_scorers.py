@@ -14,7 +14,7 @@ from bvc.behaviors.records import Score, Tools
 from bvc.behaviors.refusal import is_refusal
 from bvc.behaviors.score import score
 from bvc.records import Message, Probe
-from bvc.suites.starter import starter_suite
+from tests.starter import starter_suite
 
 
 def asked(text: str, *tags: str) -> Probe:

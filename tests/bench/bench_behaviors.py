@@ -15,7 +15,7 @@ from pathlib import Path
 
 import bvc
 from bvc.api.handle import Repo
-from bvc.suites.starter import starter_suite
+from tests.starter import starter_suite
 
 WORDS = ("the", "a", "of", "water", "train", "house", "green", "small", "you", "can", "is", "not", "for", "help")
 

@@ -1,31 +1,36 @@
 """How often the tests of `bvc.compare` are wrong when nothing changed, and how often they find what did.
 
-    python -m tests.bench.bench_calibration
+    python -m tests.bench.bench_calibration [SECTION...]
 
-Prints Markdown: the power table (600 simulated pairs a column), the null worlds (500 pairs each), false discoveries,
-looks, and cost. All seeded; it takes some twelve minutes of CPU.
+Prints Markdown, of all sections or those named: `cost`, `power` (600 simulated pairs a column), `verdict` (the power at
+the level of the verdict), `nulls` (500 pairs each), `discoveries`, `looks`, `added` (draws added and looked at again),
+`intervals`. All seeded; it takes some three quarters of an hour of CPU.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
 
 from bvc.compare.draw_evidence import draw_evidence
-from bvc.compare.equivalence import paired_difference
+from bvc.compare.drawn import Drawn, draw_tests
+from bvc.compare.intervals import paired_difference
 from bvc.compare.global_test import global_test
 from bvc.compare.localize import e_bh, localize
 from bvc.compare.sequential import sequential_evidence, stream_log_e
+from bvc.compare.verdict import SUITE_LEVEL
+from bvc.records import Generation, Outputs
 from tests.bench.measure import table
 from tests.compare import rivals, simulated
-from tests.compare.simulated import COLUMNS, DRAWS, SAME, wilson_upper, world
+from tests.compare.simulated import COLUMNS, DRAWS, SAME, World, wilson_upper, world
 
-RUNS, PAIRS = 600, 500
+RUNS, PAIRS, GROWN = 600, 500, 900
 WORKERS = 4
 LEVEL = 0.05
 BARS: Mapping[str, float | None] = dict(zip(COLUMNS, (None, 0.847, 0.543, 0.620, 0.730, 0.712), strict=True))
@@ -41,6 +46,55 @@ def power_run(change: str, seed: int) -> Called:
     assert found is not None
     parts = {f"· its part “{name}” alone": p <= LEVEL for name, p in found.parts.items()}
     return {**rivals.verdicts(drawn), "bvc": found.p_value <= LEVEL, **parts}
+
+
+def verdict_run(change: str, seed: int) -> Called:
+    """The global test on one pair, at the nominal level and at that of the verdict."""
+    found = global_test(world(change, seed).evidence())
+    assert found is not None
+    return {f"p ≤ {level}": found.p_value <= level for level in (LEVEL, SUITE_LEVEL)}
+
+
+def looked(drawn: World, draws: int, first: int | None) -> Drawn:
+    """What is said of the first `draws` of each side, of which `first` were there at first (None: all)."""
+    texts = {str(i): (_outputs(a[:draws]), _outputs(b[:draws])) for i, (a, b) in enumerate(drawn.texts())}
+    scores = {str(i): (a[:draws], b[:draws]) for i, (a, b) in enumerate(drawn.scores())}
+    return draw_tests(texts, scores=scores, first=(first, first))
+
+
+def _outputs(draws: Sequence[str]) -> Outputs:
+    return Outputs(Generation("", "stop"), tuple(Generation(text, "stop") for text in draws))
+
+
+def added_run(seed: int) -> Called:
+    """Whether a suite of 20 probes is called changed at any of ten looks at 4, 8, … 40 draws, though one model made
+    them all."""
+    drawn = world(SAME, seed, 20, 40)
+    looks = range(4, 41, 4)
+    again = [looked(drawn, draws, 4) for draws in looks]
+    plain = [looked(drawn, draws, None) for draws in looks]
+    return {
+        "all draws, tested anew at each look": any(_changed(found) for found in plain),
+        "bvc, told how many there were at first": any(_changed(found) for found in again),
+        "any probe at q ≤ .05, tested anew": any(min(f.q_values.values()) <= LEVEL for f in plain),
+        "any probe at q ≤ .05, bvc": any(min(f.q_values.values()) <= LEVEL for f in again),
+    }
+
+
+def _changed(found: Drawn) -> bool:
+    return found.p_value is not None and found.p_value <= SUITE_LEVEL
+
+
+def grown_run(change: str, seed: int) -> Called:
+    """What finds a change in 100 probes after 8 draws became 16."""
+    drawn = world(change, seed, 100, 16)
+    again, plain = looked(drawn, 16, 8), looked(drawn, 16, None)
+    return {
+        "8 draws, none added": _changed(looked(drawn, 8, None)),
+        "8, then 16: bvc": _changed(again),
+        "8, then 16: the e-process alone": again.any_look is not None and again.any_look <= SUITE_LEVEL,
+        "16 at once": _changed(plain),
+    }
 
 
 def null_run(kind: str, seed: int) -> Called:
@@ -130,6 +184,27 @@ def power(pool: ProcessPoolExecutor) -> str:
     return table(("rule", *COLUMNS), [*rows, bars])
 
 
+def by_change(pool: ProcessPoolExecutor, run: Callable[[str, int], Called], runs: int) -> list[list[str]]:
+    """Rows of shares by kind of change, each with its standard error."""
+    found = {change: averages(pool, partial(run, change), runs) for change in COLUMNS}
+    error = {change: {name: np.sqrt(p * (1 - p) / runs) for name, p in row.items()} for change, row in found.items()}
+    return [[name, *(f"{found[c][name]:.3f} ± {error[c][name]:.3f}" for c in COLUMNS)] for name in found[SAME]]
+
+
+def at_verdict(pool: ProcessPoolExecutor) -> str:
+    """Power at the level of the verdict, with standard errors."""
+    return table(("called changed at", *COLUMNS), by_change(pool, verdict_run, RUNS))
+
+
+def added(pool: ProcessPoolExecutor) -> str:
+    """False alarms of looks after each addition of draws, and the power after one."""
+    found = averages(pool, added_run, GROWN)
+    rows = [[name, f"{p:.3f}", f"{wilson_upper(round(p * GROWN), GROWN):.3f}"] for name, p in found.items()]
+    alarms = table((f"ten looks at draws of one model ({GROWN} suites)", "ever called", "upper 95 % bound"), rows)
+    power = table((f"100 probes, {GROWN // 6} suites", *COLUMNS), by_change(pool, grown_run, GROWN // 6))
+    return f"{alarms}\n\n{power}"
+
+
 def nulls(pool: ProcessPoolExecutor) -> str:
     """The table of worlds without change."""
     rows = []
@@ -166,20 +241,44 @@ def cost() -> str:
     return table(("probes × 8 draws a side", "evidence", "global test", "localization", "memory above the texts"), rows)
 
 
+def discoveries(pool: ProcessPoolExecutor) -> str:
+    return plain("probes called changed at q ≤ .05", averages(pool, discovery_run, 200))
+
+
+def many_looks(pool: ProcessPoolExecutor) -> str:
+    return plain("looks", averages(pool, look_run, PAIRS))
+
+
+def intervals(pool: ProcessPoolExecutor) -> str:
+    covered: dict[str, float] = {}
+    for probes in (5, 20, 200, 2_000):
+        covered |= averages(pool, partial(interval_run, probes), 2_000)
+    return plain("difference of a suite", covered)
+
+
+SECTIONS: Mapping[str, tuple[str, Callable[[ProcessPoolExecutor], str]]] = {
+    "cost": ("Cost", lambda _: cost()),
+    "power": (f"Share of pairs called changed ({RUNS} pairs, 200 probes, 8 draws a side)", power),
+    "verdict": (f"The same at the level of the verdict ({RUNS} pairs, ± standard error)", at_verdict),
+    "nulls": (f"False alarms ({PAIRS} pairs each)", nulls),
+    "discoveries": ("False discoveries among correlated probes (200 suites)", discoveries),
+    "looks": ("False alarms over many looks", many_looks),
+    "added": ("Draws added after a look", added),
+    "intervals": ("Coverage of nominal 95 % intervals (2,000 suites each)", intervals),
+}
+
+
 def main() -> None:
-    print(f"## Cost\n\n{cost()}\n", flush=True)
-    with ProcessPoolExecutor(WORKERS) as pool:
-        print(f"## Share of pairs called changed ({RUNS} pairs, 200 probes, 8 draws a side)\n", flush=True)
-        print(power(pool), flush=True)
-        print(f"\n## False alarms ({PAIRS} pairs each)\n\n{nulls(pool)}", flush=True)
-        print("\n## False discoveries among correlated probes (200 suites)\n", flush=True)
-        print(plain("probes called changed at q ≤ .05", averages(pool, discovery_run, 200)), flush=True)
-        print(f"\n## False alarms over many looks\n\n{plain('looks', averages(pool, look_run, PAIRS))}", flush=True)
-        print("\n## Coverage of nominal 95 % intervals (2,000 suites each)\n", flush=True)
-        covered: dict[str, float] = {}
-        for probes in (5, 20, 200, 2_000):
-            covered |= averages(pool, partial(interval_run, probes), 2_000)
-        print(plain("difference of a suite", covered), flush=True)
+    parser = argparse.ArgumentParser(description="How often the tests of sampled answers are right and wrong.")
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("--workers", type=int, default=WORKERS, metavar="N", help="processes (default: %(default)s)")
+    given = parser.parse_args()
+    if unknown := set(given.sections) - SECTIONS.keys():
+        parser.error(f"no such section: {', '.join(sorted(unknown))}")
+    with ProcessPoolExecutor(given.workers) as pool:
+        for name in given.sections or SECTIONS:
+            title, section = SECTIONS[name]
+            print(f"## {title}\n\n{section(pool)}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,12 @@ def test_ls(project: Path, bvc: Call) -> None:
 def test_log(project: Path, bvc: Call) -> None:
     code, out, _ = bvc("log", "--oneline", "--behavior", "other-language")
     assert code == 0
-    rates = [line.split()[1] for line in out.splitlines() if line.startswith(" other-language")]
-    assert sorted(rates) == ["0.0", "100.0", "16.7", "50.0"]
+    head, drawn, scale, empty, *lines = out.splitlines()
+    assert head == "other-language  0.0 % [0.0, 28.8] → 100.0 % [71.2, 100.0]"
+    assert drawn in ("▁▂▅█", "▁▅▂█")  # the two branches may be of the same second
+    assert (scale, empty) == ("oldest to newest of 4 commits, highest 100.0 %", "")
+    assert sorted(line.split(" %")[0].split()[-1] for line in lines) == ["0.0", "100.0", "16.7", "50.0"]
+    assert lines[0].split(maxsplit=1)[1].startswith("██████████ 100.0 % [ 71.2,100.0] of 12   (HEAD -> main) ")
     rows = json.loads(bvc("log", "--behavior", "other-language", "--json")[1])["commits"]
     assert sorted(row["behavior"]["rate"] for row in rows) == pytest.approx([0, 1 / 6, 0.5, 1])
     assert rows[0]["behavior"]["n"] == 12

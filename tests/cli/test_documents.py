@@ -56,6 +56,12 @@ COMMANDS = {
     "behavior ls": ["behavior", "ls"],
     "behavior test": ["behavior", "test", "other-language"],
     "log --behavior": ["log", "--behavior", "other-language"],
+    "blame": ["blame", "sum-3", "sum-11"],
+    "blame --behavior": ["blame", "--behavior", "other-language"],
+    "log -S": ["log", "-S", "réponse"],
+    "log --probe": ["log", "--probe", "sum-3", "--stat"],
+    "grep": ["grep", "answer"],
+    "grep --count": ["grep", "--count", "réponse", "v1..main"],
 }
 
 
@@ -85,6 +91,13 @@ def test_writing_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bvc: 
     validate(made)
     assert made["captured"] == 2
     assert made["parents"] == []
+
+
+def test_documents_of_a_bisect(copied: Path, bvc: Call) -> None:
+    for arguments in (["start", "main", "v1"], ["view"], ["skip", "french"], ["undo"]):
+        code, out, _ = bvc("bisect", *arguments, "--json")
+        assert code == 0
+        validate(json.loads(out))
 
 
 def test_what_the_documents_say(project: Path, bvc: Call) -> None:

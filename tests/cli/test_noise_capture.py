@@ -71,6 +71,14 @@ def test_capture_and_learn(project: Path, bvc: Call) -> None:
     assert bvc("fsck")[0] == 0
 
 
+def test_a_commit_that_reuses_nothing(project: Path, bvc: Call) -> None:
+    found = [json.loads(bvc("commit", "models/one", "--json", *options)[1]) for options in ([], ["--no-reuse"], [])]
+    assert [(made["captured"], made["reused"]) for made in found] == [(0, 4), (4, 0), (0, 4)]
+    assert len({bvc("rev-parse", f"HEAD~{n}^{{tree}}")[1] for n in range(3)}) == 1
+    code, _, err = bvc("commit", "models/one", "--no-reuse", "--no-capture")
+    assert code == ExitCode.USAGE and "--no-capture and --no-reuse exclude each other" in err
+
+
 def test_what_is_refused(project: Path, bvc: Call) -> None:
     (project / "models" / "three").rename(project / "models" / "moved")
     for arguments, code, words in (

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.relabel import splits
-from bvc.compare.tails import hypergeometric, t_quantile
+from bvc.compare.tails import t_quantile
 from tests.compare.simulated import DRAWS, WORDINGS, World
 
 LEVEL = 0.05
@@ -32,7 +32,7 @@ RULES = (ANY_TEXT, FISHER, UNPAIRED, PAIRED, MAJORITY, FISHER_BH, DENSE, MIN_P)
 def verdicts(world: World, permutations: int = 399) -> Mapping[str, bool]:
     """Each rule's answer at LEVEL."""
     a, b = world.counts()
-    fisher = np.sort(fisher_table()[a.astype(int), b.astype(int)])
+    fisher = np.sort(fisher_table(DRAWS, DRAWS)[a.astype(int), b.astype(int)])
     difference = (b - a) / DRAWS
     n = len(a)
     spread = max(float(difference.std(ddof=1)), 1e-12)
@@ -55,14 +55,25 @@ def t_quantile_cached(freedom: int) -> float:
     return t_quantile(1 - LEVEL / 2, freedom)
 
 
-@lru_cache(maxsize=1)
-def fisher_table() -> Floats:
-    """Two-sided p-value of a against b right answers, [1 + DRAWS, 1 + DRAWS]."""
-    out = np.ones((DRAWS + 1, DRAWS + 1))
-    for total in range(2 * DRAWS + 1):
-        chances = hypergeometric(2 * DRAWS, total, DRAWS)
-        for b in range(max(0, total - DRAWS), min(DRAWS, total) + 1):
-            out[total - b, b] = sum(c for c in chances if c <= chances[b] * (1 + 1e-9))
+def hypergeometric(total: int, marked: int, drawn: int) -> list[float]:
+    """Probability of each count of marked ones (0 to `drawn`) among `drawn` of `total` of which `marked` are."""
+    ways = comb(total, drawn)
+    return [
+        comb(marked, k) * comb(total - marked, drawn - k) / ways if drawn - k <= total - marked else 0.0
+        for k in range(drawn + 1)
+    ]
+
+
+@lru_cache(maxsize=64)
+def fisher_table(n: int, m: int) -> Floats:
+    """Two-sided p-values of Fisher's exact test, [1 + n, 1 + m]: of k of n hits on one side and l of m on the other."""
+    out = np.ones((n + 1, m + 1))
+    for total in range(n + m + 1):
+        chances = np.array(hypergeometric(n + m, total, m))
+        for second in range(max(0, total - n), min(m, total) + 1):
+            out[total - second, second] = chances[chances <= chances[second] * (1 + 1e-9)].sum()
+    out = np.minimum(out, 1.0)
+    out.setflags(write=False)
     return out
 
 

@@ -34,7 +34,7 @@ _NORMAL = np.sort(np.random.default_rng(0).normal(size=_TABLE_SIZE))
 
 @dataclass(frozen=True)
 class World:
-    """Drawn answers of two commits: whether each is right and which wording it has, [probes, 2 · DRAWS], a's first;
+    """Drawn answers of two commits: whether each is right and which wording it has, [probes, draws of both], a's first;
     `clusters` names each probe's."""
 
     right: npt.NDArray[np.bool_]
@@ -43,11 +43,17 @@ class World:
 
     def counts(self) -> tuple[Floats, Floats]:
         """Right answers of each probe, a's and b's."""
-        return self.right[:, :DRAWS].sum(1).astype(float), self.right[:, DRAWS:].sum(1).astype(float)
+        half = self.draws
+        return self.right[:, :half].sum(1).astype(float), self.right[:, half:].sum(1).astype(float)
+
+    @property
+    def draws(self) -> int:
+        """Of each side."""
+        return self.right.shape[1] // 2
 
     def scores(self) -> list[tuple[list[float], list[float]]]:
         rows = self.right.astype(float).tolist()
-        return [(row[:DRAWS], row[DRAWS:]) for row in rows]
+        return [(row[: self.draws], row[self.draws :]) for row in rows]
 
     def texts(self) -> list[tuple[list[str], list[str]]]:
         """The answers in words."""
@@ -55,7 +61,7 @@ class World:
             [_text(probe, right, wording) for right, wording in zip(rights, wordings, strict=True)]
             for probe, (rights, wordings) in enumerate(zip(self.right.tolist(), self.wording.tolist(), strict=True))
         ]
-        return [(row[:DRAWS], row[DRAWS:]) for row in rows]
+        return [(row[: self.draws], row[self.draws :]) for row in rows]
 
     def evidence(self, *, scored: bool = True, clustered: bool = True) -> DrawEvidence:
         scores = self.scores() if scored else None
@@ -67,8 +73,8 @@ def _text(probe: int, right: bool, wording: int) -> str:
     return f"about topic {probe} {answer} said in way {wording} of {probe}"
 
 
-def world(change: str, seed: int, probes: int = 200) -> World:
-    """A suite in which b differs from a by `change`, one of COLUMNS."""
+def world(change: str, seed: int, probes: int = 200, draws: int = DRAWS) -> World:
+    """A suite in which b differs from a by `change`, one of COLUMNS, with so many draws a side."""
     rng = np.random.default_rng([COLUMNS.index(change), seed, probes])
     a = rng.beta(SHAPE, SHAPE, probes)
     before = rng.dirichlet(np.ones(WORDINGS), probes)
@@ -76,7 +82,7 @@ def world(change: str, seed: int, probes: int = 200) -> World:
     if change == WORDED:
         moved = probes // 5
         after[:moved] = (1 - REWORDED) * before[:moved] + REWORDED * rng.dirichlet(np.ones(WORDINGS), moved)
-    return _drawn(rng, a, np.clip(a + _shift(change, probes), 0, 1), before, after)
+    return _drawn(rng, (a, np.clip(a + _shift(change, probes), 0, 1)), (before, after), draws)
 
 
 def _shift(change: str, probes: int) -> Floats:
@@ -93,18 +99,18 @@ def _shift(change: str, probes: int) -> Floats:
     return out
 
 
-def _drawn(rng: np.random.Generator, a: Floats, b: Floats, before: Floats, after: Floats) -> World:
-    right = rng.random((len(a), 2 * DRAWS)) < _both(a[:, None], b[:, None])
-    return World(right, _wordings(rng.random((len(a), 2 * DRAWS)), before, after))
-
-
-def _both(a: Floats, b: Floats) -> Floats:
-    """a's columns, then b's."""
-    return np.concatenate([np.repeat(a, DRAWS, axis=1), np.repeat(b, DRAWS, axis=1)], axis=1)
+def _drawn(
+    rng: np.random.Generator, rates: tuple[Floats, Floats], wordings: tuple[Floats, Floats], draws: int = DRAWS
+) -> World:
+    """Draws of both sides: `rates` and `wordings` are a's and b's."""
+    shape = len(rates[0]), 2 * draws
+    right = rng.random(shape) < np.repeat(np.stack(rates, axis=1), draws, axis=1)
+    return World(right, _wordings(rng.random(shape), *wordings))
 
 
 def _wordings(uniform: Floats, before: Floats, after: Floats) -> npt.NDArray[np.int64]:
-    limits = np.stack([before.cumsum(1)] * DRAWS + [after.cumsum(1)] * DRAWS, axis=1)[:, :, :-1]
+    draws = uniform.shape[1] // 2
+    limits = np.stack([before.cumsum(1)] * draws + [after.cumsum(1)] * draws, axis=1)[:, :, :-1]
     out: npt.NDArray[np.int64] = (uniform[:, :, None] > limits).sum(2)
     return out
 
@@ -132,7 +138,7 @@ def offset_null(seed: int, probes: int = 200, spread: float = 0.3, replicates: i
     a, before = rng.beta(SHAPE, SHAPE, probes), rng.dirichlet(np.ones(WORDINGS), probes)
     captured = [_captured(rng, a, spread) for _ in range(2 * replicates)]
     shifts = [float((rng.binomial(DRAWS, x) - rng.binomial(DRAWS, y)).mean() / DRAWS) for x, y in _in_pairs(captured)]
-    return _drawn(rng, _captured(rng, a, spread), _captured(rng, a, spread), before, before), shifts
+    return _drawn(rng, (_captured(rng, a, spread), _captured(rng, a, spread)), (before, before)), shifts
 
 
 def _in_pairs(items: list[Floats]) -> list[tuple[Floats, Floats]]:

@@ -12,7 +12,8 @@ from bvc.compare.diff import Background, Comparison, measure_noise, noise_bands
 from bvc.compare.measure import Distances, measure
 from bvc.compare.pairing import NoisePairs, ProbeSide, Side
 from bvc.compare.terms import settle_terms
-from bvc.compare.tolerance import Benign
+from bvc.compare.tolerance import Benign, detectable_drift, drift
+from bvc.compare.verdict import DRIFT_LEVEL, SHIFT_LEVEL
 from bvc.errors import NotComparable
 from bvc.evidence import Evidence
 from bvc.records import Capability, Reference
@@ -436,6 +437,26 @@ def test_a_drift_far_beyond_benign_ones_is_a_change_of_the_model() -> None:
     assert found.summary.changed > N / 2
 
 
+@pytest.mark.parametrize(("spread", "verdict"), [(0.01, Verdict.CHANGED), (0.4, Verdict.SAME), (None, Verdict.SAME)])
+def test_a_shift_of_the_draws_counts_beyond_that_of_benign_pairs(spread: float | None, verdict: Verdict) -> None:
+    """All else lies within what benign updates do. Without pairs that have draws nothing is said of the shift."""
+    a = replace(base_model(), draws=tuple(("an answer",) * 6 for _ in range(N)))
+    b, pairs, ids = moved(a, 0.4, seed=99), benign(a, 0.4), names(N)
+    shifts = [] if spread is None else [dict.fromkeys(ids, spread * s) for s in (1, -1, 0.5, -0.5, 1, -1)]
+    known = Background(
+        benign=[Benign("N1", "pairs", pairs)],
+        scores=dict.fromkeys(ids, ((1.0,) * 6, (0.0,) * 3 + (1.0,) * 3)),
+        shifts={"N1": shifts},
+    )
+    found = compare(side(a, TABLE, recaptured(a, TABLE, NOISE)), side(b, TABLE), blocks(a, b, TABLE), background=known)
+    assert found.overall.verdict is verdict
+    assert ("shift beyond N1" in found.overall.tests) == (spread is not None)
+    level = DRIFT_LEVEL - (0 if spread is None else SHIFT_LEVEL)
+    assert found.overall.smallest["drift"] == detectable_drift([drift(pair) for pair in pairs], level)
+    assert ("rate" in found.overall.smallest) == (spread == 0.01)
+    assert found.null_sources["N1"] == ("pairs" if spread is None else "pairs; the draws' shift: 6 pairs of captures")
+
+
 def test_steps_that_nobody_vouched_for_do_not_bless_a_change_in_a_small_suite() -> None:
     a = base_model(n=12)
     b = moved(a, 0.4, seed=96, texts=[f"reworded {i}" for i in range(12)])
@@ -444,3 +465,14 @@ def test_steps_that_nobody_vouched_for_do_not_bless_a_change_in_a_small_suite() 
         known = Background(benign=[Benign("N1", "steps", pairs, trusted)])
         found = compare(side(a, TABLE), side(b, TABLE), blocks(a, b, TABLE), background=known)
         assert found.overall.against == against_null
+
+
+def test_one_model_in_two_layouts_is_the_same_whatever_they_differ_by() -> None:
+    a = base_model()
+    b = moved(a, 10 * NOISE, seed=5)
+    given = side(a, TABLE, recaptured(a, TABLE, NOISE)), side(b, TABLE)
+    apart = compare(*given, blocks(a, b, TABLE))
+    known = compare(*given, blocks(a, b, TABLE), background=Background(same_weights=True))
+    assert (apart.overall.verdict, known.overall.verdict) == (Verdict.CHANGED, Verdict.SAME)
+    assert known.summary.same == N
+    assert known.null_sources == {"N0": "the same weights in both commits, captured in another layout"}

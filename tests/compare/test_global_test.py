@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bvc.compare.draw_evidence import draw_evidence
-from bvc.compare.global_test import global_test, overall_shift
+from bvc.compare.global_test import global_test, overall_shift, sampling_error, shift_p_value
 from bvc.compare.relabel import relabeled_p_values, splits
 from bvc.compare.sketches import sketch
 from tests.compare import simulated
@@ -74,6 +74,35 @@ def test_finds_each_kind_of_change(change: str, least: float) -> None:
     worlds = 60
     rate = share(lambda seed: changed(world(change, seed)), worlds)
     assert rate >= least - 3 * np.sqrt(least * (1 - least) / worlds)
+
+
+def test_recaptures_that_happen_to_agree_prove_nothing() -> None:
+    """A shift is held against no less than what drawing alone makes."""
+    evidence = world(SAME, 1, 100).evidence()
+    error = sampling_error(evidence)
+    shifts = [overall_shift(world(SAME, seed, 100).evidence()) for seed in range(60)]
+    assert np.std([s for s in shifts if s is not None]) == pytest.approx(error, rel=0.25)
+    for replicates in ([0.0], [0.0] * 5, [1e-9, 0.0, 0.0]):
+        rates = [shift_p_value(world(SAME, seed, 40).evidence(), replicates) <= 0.05 for seed in range(150)]
+        assert np.mean(rates) <= allowed(150)
+    changed_much = world(TENTH, 1, 100).evidence()
+    assert shift_p_value(changed_much, [0.0] * 30) <= 0.05
+    assert shift_p_value(changed_much, []) == 1.0
+
+
+def test_drawing_error_counts_clusters_and_pairs() -> None:
+    """Draws of one number that a cluster's probes share are not evidence for each probe anew."""
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 2, 16).astype(float).tolist()
+    pairs = [(["t"] * 8, ["u"] * 8)] * 4
+    scores = [(rows[:8], rows[8:])] * 4
+    apart = draw_evidence(pairs, scores=scores, coupled=False)
+    joint = draw_evidence(pairs, scores=scores, clusters=["c"] * 4, coupled=False)
+    assert sampling_error(joint) == pytest.approx(2 * sampling_error(apart))
+    coupled = draw_evidence(pairs, scores=[(rows[:8], rows[:8])] * 4, coupled=True)
+    assert sampling_error(coupled) == 0.0
+    assert shift_p_value(coupled, [0.0]) == 1.0
+    assert sampling_error(draw_evidence(pairs)) == 0.0
 
 
 def test_a_change_beside_a_judged_offset_is_found() -> None:

@@ -9,14 +9,16 @@ import pytest
 
 from bvc.compare.draw_evidence import draw_evidence
 from bvc.compare.localize import combine, combine_e, e_bh, e_from_p, localize, q_values
-from bvc.compare.tails import fisher_table
 from tests.compare import simulated
+from tests.compare.rivals import fisher_table
 from tests.compare.simulated import DRAWS, SAME, TENTH, World, world
 
 WORLDS = 60
 
 
 def test_p_values_of_scores_are_those_of_fishers_test() -> None:
+    assert fisher_table(8, 8)[0, 8] == pytest.approx(2 / 12_870)
+    assert fisher_table(3, 5)[3, 0] == pytest.approx(1 / 56)
     drawn = world(TENTH, 0, 40)
     a, b = drawn.counts()
     fisher = fisher_table(DRAWS, DRAWS)[a.astype(int), b.astype(int)]
@@ -101,3 +103,16 @@ def test_e_values_have_mean_one_and_e_bh_holds_its_level_under_any_dependence() 
 def test_e_values_of_several_looks_are_averaged() -> None:
     assert combine_e([np.array([2.0, 0.0]), np.array([4.0, 1.0])]).tolist() == [3.0, 0.5]
     assert combine_e([np.array([2.0]), np.array([4.0])], weights=[3, 1]).tolist() == [2.5]
+
+
+@pytest.mark.parametrize("draws", [5, 12, 20])
+def test_scores_that_are_all_equal_are_no_evidence(draws: int) -> None:
+    """Nor is the rounding of their sums, which depends on which draws are called b's."""
+    rng = np.random.default_rng(draws)
+    texts = [[f"wording {k}" for k in rng.integers(0, 4, 2 * draws)] for _ in range(40)]
+    pairs = [(row[:draws], row[draws:]) for row in texts]
+    alike = draw_evidence(pairs, scores=[([1.0] * draws, [1.0] * draws)] * 40, coupled=False)
+    found = localize(alike)
+    assert found.score_p is not None
+    assert (found.score_p == 1).all()
+    assert (found.p_values >= localize(draw_evidence(pairs, coupled=False)).p_values - 0.02).all()

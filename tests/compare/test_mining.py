@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bvc.compare.mining import PER_PROBE, TokenMiner, reference_token_texts, strip
+from bvc.compare.mining import PER_PROBE, TokenMiner, strip
 from bvc.errors import NotComparable
 from bvc.evidence import LogprobBlock
 from bvc.results import PhraseDiff
@@ -130,14 +130,6 @@ def test_other_tokens_are_refused_and_hostile_numbers_are_data() -> None:
     assert TokenMiner(VOCABULARY).finish(TEXTS) == ()
 
 
-def test_reference_tokens_are_cut_by_their_characters() -> None:
-    rows = block(world(2, 6)[0])
-    characters = np.array([3, 2, 0, 1, 4, 0] * 2, np.uint16)
-    rows = replace(rows, characters=characters, token_ids=np.arange(12, dtype=np.uint32))
-    texts = reference_token_texts(rows, ["abcdefghij", "klmnopqrs\ufffd"])
-    assert texts == {0: "abc", 1: "de", 3: "f", 4: "ghij", 6: "klm", 7: "no", 9: "p"}
-
-
 def test_the_strip_shows_where_along_the_reference_the_models_part() -> None:
     a, b = world(1, 7, drift=0.0)
     b[0, 3] = np.random.default_rng(8).normal(size=VOCABULARY) * 3
@@ -147,6 +139,11 @@ def test_the_strip_shows_where_along_the_reference_the_models_part() -> None:
     assert [p.kl > 0 for p in positions] == [False, False, False, True, False, False]
     assert positions[3].change == pytest.approx(float(right.target[3] - left.target[3]))
     assert positions[0].change == 0
+
+
+def test_the_strip_cuts_the_reference_by_the_characters_of_its_tokens() -> None:
+    rows = replace(block(world(1, 6)[0]), characters=np.array([3, 2, 0, 1, 4, 0], np.uint16))
+    assert [p.text for p in strip(rows, rows, TABLE, "abcdefghij")] == ["abc", "de", "", "f", "ghij", ""]
 
 
 def test_two_thousand_probes_take_a_moment() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bvc.compare.phrases import phrase_diffs, phrase_scores, shared_phrases
+from bvc.compare.phrases import phrase_diffs
+from bvc.compare.shared_phrases import shared_phrases
 from bvc.results import PhraseDiff
 from tests.compare.phrase_worlds import STOCK, Texts, pair
 
@@ -190,13 +191,6 @@ def test_a_stock_phrase_that_benign_updates_shift_is_noise_where_they_are_given(
     assert "Use salt water" in {d.text for d in phrase_diffs(planted, benign=pairs[1:])}
 
 
-def test_scores_go_to_the_probes_behind_the_phrases() -> None:
-    texts = pair(60, 11, change=on_some(14, "Use salt water every day."))
-    scores = phrase_scores(texts, phrase_diffs(texts))
-    assert list(scores) == list(texts)
-    assert min(scores[f"p{i:04d}"] for i in range(14)) > 3 > max(scores[f"p{i:04d}"] for i in range(14, 60))
-
-
 def test_hostile_and_huge_answers_are_data() -> None:
     nasty = ["\0" * 50, "\0CAPITALS", "a" * 1_000_000, "\ud800\u202e\x1b[31m", "\n" * 400, "(" * 3000, "İß" * 40]
     texts = {str(i): ([nasty[i % len(nasty)]], [nasty[(i + 1) % len(nasty)]]) for i in range(21)}
@@ -211,4 +205,3 @@ def test_nothing_to_compare() -> None:
     assert phrase_diffs({}) == ()
     assert phrase_diffs({"1": ([], []), "2": (["a"], [])}) == ()
     assert phrase_diffs({str(i): (["same words"], ["same words"]) for i in range(30)}) == ()
-    assert phrase_scores({"1": (["a"], ["b"])}, ()) == {"1": 0.0}

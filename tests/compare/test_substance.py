@@ -11,14 +11,20 @@ from hypothesis import strategies as st
 
 from bvc.compare.contrast import SIGNS, contrast
 from bvc.compare.reading import read
-from bvc.compare.substance import THRESHOLD, Facts, builtin, substance, substance_distances, substances
+from bvc.compare.substance import THRESHOLD, Facts, builtin, substance_distances, substances
 from bvc.compare.text import text_distance
 from bvc.results import Kind, Substance
 from tests.bench.bench_substance import auc, fit
 from tests.compare.substance_truth import all_pairs
 
+UNKNOWN = Facts()
 ANY_TEXT = st.text(alphabet=st.sampled_from("ab not 12.,\n\t日é\U0001f600\u0e01\x00\ud800IL"), max_size=40)
 PERU = "The capital of Peru is Lima."
+
+
+def substance(a: str, b: str, *, facts_a: Facts = UNKNOWN, facts_b: Facts = UNKNOWN) -> Substance:
+    """One pair's."""
+    return substances([(a, b)], facts=[(facts_a, facts_b)])[0]
 
 
 @pytest.mark.parametrize(

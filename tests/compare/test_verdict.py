@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from bvc.compare.verdict import (
+    ALPHA,
     BETWEEN,
     BROKEN,
+    DRIFT_LEVEL,
     NO_NOISE,
     NOTHING,
     OTHER_RECIPE,
+    OUTLIER_LEVEL,
     SAME,
+    SHIFT_LEVEL,
     Decision,
     Finding,
     Whole,
@@ -93,10 +97,16 @@ def test_against_benign_updates(finding: Finding, expected: Decision) -> None:
         ([SAME, undecided(BROKEN)], Whole(0.001, True, "N1"), Verdict.UNDECIDED),
         ([SAME, Decision(Verdict.CHANGED, "N1")], Whole(0.001, True, "N1"), Verdict.CHANGED),
         ([SAME, undecided(BETWEEN)], Whole(0.001, True, "N1", drifted=True), Verdict.CHANGED),
+        ([SAME, SAME], Whole(0.001, True, "N1", shifted=True), Verdict.CHANGED),
     ],
 )
 def test_the_whole_model(decisions: list[Decision], whole: Whole, expected: Verdict) -> None:
     assert decide_overall(decisions, whole) is expected
+
+
+def test_both_tests_beyond_benign_updates_share_one_level() -> None:
+    assert OUTLIER_LEVEL + DRIFT_LEVEL <= ALPHA + 1e-12
+    assert 0 < SHIFT_LEVEL < DRIFT_LEVEL
 
 
 def test_it_is_said_when_a_probe_nearly_stands_out() -> None:

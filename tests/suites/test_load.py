@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bvc.config import is_suite_name
 from bvc.errors import BadInput, BvcError
 from bvc.records import Message, Probe, Suite
-from bvc.suites.load import load_project, load_suite, parse_suite, suite_bytes, suite_name, write_suite
+from bvc.suites.load import load_suite, parse_suite, suite_bytes, suite_name, write_suite
 
 GOOD = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -223,18 +223,6 @@ def test_files_that_cannot_be_read_are_one_clear_error(tmp_path: Path) -> None:
         load_suite(tmp_path / "pipe.jsonl")
     with pytest.raises(BadInput, match=r"does not end in \.jsonl"):
         load_suite(tmp_path / "x.json")
-
-
-def test_a_project_has_the_suites_of_its_probes_folder(tmp_path: Path) -> None:
-    assert load_project(tmp_path) == {}
-    folder = tmp_path / "probes"
-    folder.mkdir()
-    for name in ("b.jsonl", "a.jsonl", ".a.jsonl", "notes.txt"):
-        (folder / name).write_text(asked(), encoding="utf-8")
-    assert list(load_project(tmp_path)) == ["a", "b"]
-    (folder / "A.jsonl").write_text(asked(), encoding="utf-8")
-    with pytest.raises(BadInput, match="only in upper and lower case"):
-        load_project(tmp_path)
 
 
 def test_writing_replaces_in_one_step_and_leaves_nothing_behind(tmp_path: Path) -> None:

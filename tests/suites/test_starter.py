@@ -10,7 +10,8 @@ import pytest
 
 from bvc.records import Probe
 from bvc.suites.load import suite_bytes
-from bvc.suites.starter import starter_bytes, starter_suite
+from bvc.suites.starter import starter_bytes
+from tests.starter import starter_suite
 
 PROBES = starter_suite().probes
 

@@ -25,6 +25,7 @@ CHANGING = (
 )
 FULL_DISK = ("write", "writev", "pwrite64", "mkdir", "link", "openat", "rename", "fallocate")
 SYNCS = ("fsync", "fdatasync")
+FAULTS = {"KILL": CHANGING, "ENOSPC": FULL_DISK, "EIO": SYNCS}
 COMMIT_ONCE = ("tests.torture.commit_once", "swept", "7")
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)$")
 _TIMEOUT = 120
@@ -151,3 +152,23 @@ def _acknowledged_before(source: Path) -> list[str]:
         return []
     with Store.open(source) as untouched:
         return [info.id for info in untouched.history.walk([str(untouched.refs.get(MAIN))])]
+
+
+def thinned(points: Sequence[Point], samples: int | None) -> Sequence[Point]:
+    """About `samples` points, evenly spread; all without."""
+    assert len(points) >= 10, "the trace shows too few calls"
+    step = 1 if samples is None else max(1, len(points) // samples)
+    return points[step // 2 :: step]
+
+
+def judge(outcomes: Sequence[Outcome], what: str, figures: list[str]) -> None:
+    """Adds a line of figures that begins with `what`, and fails where something does not hold after a fault."""
+    kinds = Counter((o.acknowledged, o.recorded) for o in outcomes)
+    failures = [f"{o.point}: {f}" for o in outcomes for f in o.failures]
+    figures.append(
+        f"{what}: {len(outcomes)} points, {kinds[(True, True)]} acknowledged, "
+        f"{kinds[(False, True)]} recorded but not acknowledged, {kinds[(False, False)]} without effect, "
+        f"{len(failures)} failures"
+    )
+    assert not failures, "\n".join(failures)
+    assert not kinds[(True, False)]

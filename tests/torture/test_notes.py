@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from bvc.store.fsck import fsck
 from bvc.store.store import Store
 from tests.store.build import MAIN, add_commit, git
 from tests.torture.attach_once import attach
-from tests.torture.sweep import CHANGING, FULL_DISK, SYNCS, Outcome, can_trace, find_points, run_point, template
+from tests.torture.sweep import FAULTS, Outcome, can_trace, find_points, judge, run_point, template, thinned
 
-FAULTS = {"KILL": CHANGING, "ENOSPC": FULL_DISK, "EIO": SYNCS}
 SAMPLES = {"KILL": 5, "ENOSPC": 2, "EIO": 2}
 ATTACH = ("tests.torture.attach_once", "7")
 traced = pytest.mark.skipif(not can_trace(), reason="strace is missing or not allowed")
@@ -56,27 +54,13 @@ def check(root: Path, acknowledged: str | None, source: Path) -> tuple[bool, lis
 def sweep(tmp_path: Path, fault: str, samples: int | None) -> list[Outcome]:
     source, twin = attached_template(tmp_path / "source"), attached_template(tmp_path / "traced")
     points = find_points(twin, tmp_path / "trace", FAULTS[fault], fault, ATTACH)
-    assert len(points) >= 10, "the trace shows too few calls"
-    step = 1 if samples is None else max(1, len(points) // samples)
-    return [run_point(source, tmp_path / "run", point, ATTACH, check) for point in points[step // 2 :: step]]
-
-
-def judge(outcomes: list[Outcome], fault: str, figures: list[str]) -> None:
-    kinds = Counter((o.acknowledged, o.recorded) for o in outcomes)
-    failures = [f"{o.point}: {f}" for o in outcomes for f in o.failures]
-    figures.append(
-        f"notes, {fault}: {len(outcomes)} points, {kinds[(True, True)]} acknowledged, "
-        f"{kinds[(False, True)]} recorded but not acknowledged, {kinds[(False, False)]} without effect, "
-        f"{len(failures)} failures"
-    )
-    assert not failures, "\n".join(failures)
-    assert not kinds[(True, False)]
+    return [run_point(source, tmp_path / "run", point, ATTACH, check) for point in thinned(points, samples)]
 
 
 @traced
 @pytest.mark.parametrize("fault", FAULTS)
 def test_sample_of_points(tmp_path: Path, fault: str, figures: list[str]) -> None:
-    judge(sweep(tmp_path, fault, SAMPLES[fault]), fault, figures)
+    judge(sweep(tmp_path, fault, SAMPLES[fault]), f"notes, {fault}", figures)
 
 
 @traced
@@ -84,7 +68,7 @@ def test_sample_of_points(tmp_path: Path, fault: str, figures: list[str]) -> Non
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_point(tmp_path: Path, fault: str, figures: list[str]) -> None:
-    judge(sweep(tmp_path, fault, None), fault, figures)
+    judge(sweep(tmp_path, fault, None), f"notes, {fault}", figures)
 
 
 def test_many_attach_at_once(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,19 @@ import pytest
 from bvc.store.store import Store
 from tests.store.build import MAIN
 from tests.torture.sweep import (
-    CHANGING,
-    FULL_DISK,
-    SYNCS,
+    FAULTS,
     Outcome,
     after_checks,
     can_trace,
     find_points,
+    judge,
     run_point,
     template,
+    thinned,
 )
 
 pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is missing or not allowed")
 
-FAULTS = {"KILL": CHANGING, "ENOSPC": FULL_DISK, "EIO": SYNCS}
 SAMPLES = {"KILL": 5, "ENOSPC": 3, "EIO": 2}
 
 
@@ -33,21 +31,7 @@ def sweep(tmp_path: Path, fault: str, samples: int | None, *, new: bool = False)
     source = tmp_path / "source" / ".bvc" if new else template(tmp_path / "source")
     traced = tmp_path / "traced" / ".bvc" if new else template(tmp_path / "traced")
     points = find_points(traced, tmp_path / "trace", FAULTS[fault], fault)
-    assert len(points) >= 10, "the trace shows too few calls"
-    step = 1 if samples is None else max(1, len(points) // samples)
-    return [run_point(source, tmp_path / "run", point) for point in points[step // 2 :: step]]
-
-
-def judge(outcomes: list[Outcome], fault: str, figures: list[str]) -> None:
-    kinds = Counter((o.acknowledged, o.recorded) for o in outcomes)
-    failures = [f"{o.point}: {f}" for o in outcomes for f in o.failures]
-    figures.append(
-        f"{fault}: {len(outcomes)} points, {kinds[(True, True)]} acknowledged, "
-        f"{kinds[(False, True)]} recorded but not acknowledged, {kinds[(False, False)]} without effect, "
-        f"{len(failures)} failures"
-    )
-    assert not failures, "\n".join(failures)
-    assert not kinds[(True, False)]
+    return [run_point(source, tmp_path / "run", point) for point in thinned(points, samples)]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -8,19 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bvc.compare.equivalence import (
-    draws_needed,
-    energy_interval,
-    equivalence,
-    fisher_power,
-    paired_difference,
-    probe_equivalence,
-    rate_difference,
-    smallest_detectable,
-    smallest_detectable_probe,
-    wilson,
-)
-from bvc.compare.tails import binomial_tail, fisher_table, t_quantile, t_tail
+from bvc.compare.intervals import paired_difference, smallest_detectable
+from bvc.compare.tails import t_quantile, t_tail
 
 Values = npt.NDArray[np.float64]
 Pair = tuple[Values, Values]
@@ -99,80 +88,6 @@ def test_six_flips_one_way_are_a_change_and_four_are_not() -> None:
         assert low < paired_difference(np.zeros(200), b).p_value < high
 
 
-def test_equivalence_is_rarely_claimed_at_the_edge_of_the_band_and_often_well_inside() -> None:
-    rng = np.random.default_rng(0)
-    edge = [equivalence(*often(rng, 100), band=0.3).same for _ in range(300)]
-    inside = [equivalence(*rare(rng, 300), band=0.1).same for _ in range(100)]
-    assert np.mean(edge) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
-    assert np.mean(inside) > 0.9
-    found = equivalence(*rare(rng, 300), band=0.1)
-    assert found.same is (found.p_value <= 0.05)
-    assert found.same is (found.ci[0] > -0.1 and found.ci[1] < 0.1)
-
-
-def test_one_probe_needs_many_draws_to_be_called_the_same() -> None:
-    few, many = probe_equivalence(4, 8, 4, 8, 0.2), probe_equivalence(100, 200, 100, 200, 0.2)
-    assert (few.same, many.same) == (False, True)
-    assert many.p_value < 0.05
-    assert few.p_value > 0.05
-
-
-def coverage(k: int) -> float:
-    """The least coverage over a grid of rates, exactly."""
-    grid = np.linspace(0, 1, 21)
-    ends = np.array([[rate_difference(x, k, y, k) for y in range(k + 1)] for x in range(k + 1)])
-    tails = np.array([[binomial_tail(x, k, p) - binomial_tail(x + 1, k, p) for x in range(k + 1)] for p in grid])
-    gap = grid[None, :] - grid[:, None]
-    least = 1.0
-    for i, j in np.ndindex(gap.shape):
-        inside = (ends[..., 0] <= gap[i, j] + 1e-9) & (gap[i, j] - 1e-9 <= ends[..., 1])
-        least = min(least, float(tails[i] @ inside @ tails[j]))
-    return least
-
-
-@pytest.mark.parametrize("k", [2, 3, 4, 5, 6, 8, 12, 16])
-def test_interval_of_one_probes_rates_covers_at_least_93_percent_for_all_rates(k: int) -> None:
-    assert coverage(k) >= 0.93
-
-
-@pytest.mark.parametrize("n", [1, 5, 20, 200])
-def test_wilson_covers_on_average_over_rates(n: int) -> None:
-    grid = np.linspace(0.01, 0.99, 99)
-    ends = [wilson(k, n) for k in range(n + 1)]
-    inside = [
-        sum(
-            binomial_tail(k, n, p) - binomial_tail(k + 1, n, p)
-            for k, (low, high) in enumerate(ends)
-            if low <= p <= high
-        )
-        for p in grid
-    ]
-    assert np.mean(inside) >= 0.945
-    assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(n, n)[1] == 1.0
-    assert wilson(0.0, n)[0] == 0.0
-
-
-@pytest.mark.parametrize(("k", "mix"), [(4, 0.0), (8, 0.3), (8, 1.0), (16, 0.6)])
-def test_interval_of_text_distance_covers(k: int, mix: float) -> None:
-    rng = np.random.default_rng(k)
-    before, other = np.array([0.4, 0.3, 0.2, 0.1, 0, 0]), np.array([0, 0, 0.1, 0.2, 0.3, 0.4])
-    after = (1 - mix) * before + mix * other
-    truth = float(((after - before) ** 2).sum())
-    covered, worlds = 0, 100
-    for _ in range(worlds):
-        kinds = np.concatenate([rng.choice(6, k, p=before), rng.choice(6, k, p=after)])
-        _, (low, high) = energy_interval((kinds[:, None] != kinds).astype(float), k)
-        covered += low - 1e-9 <= truth <= high + 1e-9
-    assert covered / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds)
-
-
-def test_a_single_draw_a_side_bounds_the_distance_by_the_largest() -> None:
-    distance, interval = energy_interval(np.array([[0, 0.4], [0.4, 0]]), 1)
-    assert np.isnan(distance)
-    assert interval == (0.0, 0.4)
-
-
 def test_the_smallest_detectable_difference_is_detected_as_often_as_stated() -> None:
     rng = np.random.default_rng(0)
     least = smallest_detectable(100, 8, rate=0.4)
@@ -187,30 +102,8 @@ def test_the_smallest_detectable_difference_is_detected_as_often_as_stated() -> 
     assert smallest_detectable(0, 8) == np.inf
 
 
-def test_what_one_probe_can_show() -> None:
-    assert smallest_detectable_probe(3) == np.inf
-    least = smallest_detectable_probe(8)
-    assert fisher_power(8, 0.5 - least / 2, 0.5 + least / 2) == pytest.approx(0.8, abs=0.001)
-    assert fisher_power(8, 0.5, 0.5) <= 0.05
-    assert fisher_power(4, 0.0, 1.0) == pytest.approx(1.0)
-
-
-def test_draws_needed_decide_about_as_often_as_wanted() -> None:
-    assert draws_needed(8, 8, 0, 8, band=0.2) == 0
-    more = draws_needed(6, 8, 3, 8, band=0.1)
-    assert more is not None
-    assert draws_needed(4, 8, 4, 8, band=0.01) is None
-    rng = np.random.default_rng(0)
-    n = 8 + more
-    a, b = rng.binomial(n, 6.5 / 9, 300), rng.binomial(n, 3.5 / 9, 300)
-    decided = [rate_difference(x, n, y, n)[1] < -0.1 for x, y in zip(a, b, strict=True)]
-    assert 0.65 < np.mean(decided) < 0.95
-
-
 def test_tails() -> None:
     for freedom, at, tail in ((1, 6.3138, 0.05), (5, 2.0150, 0.05), (61, 1.6702, 0.05), (500, 1.6479, 0.05)):
         assert t_tail(at, freedom) == pytest.approx(tail, abs=1e-5)
         assert t_tail(-at, freedom) == pytest.approx(1 - tail, abs=1e-5)
         assert t_quantile(0.95, freedom) == pytest.approx(at, abs=1e-3)
-    assert fisher_table(8, 8)[0, 8] == pytest.approx(2 / 12_870)
-    assert fisher_table(3, 5)[3, 0] == pytest.approx(1 / 56)

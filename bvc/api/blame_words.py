@@ -1,0 +1,46 @@
+"""What became of an answer, in a phrase: for each line of blame the kind of change and what is known of both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bvc.api.languages import Languages
+from bvc.api.substance import Answers, answers_substance
+from bvc.behaviors.answers import right_answer
+from bvc.behaviors.refusal import is_refusal
+from bvc.compare.substance import Facts
+from bvc.records import Generation, Probe
+from bvc.repository.repository import Repository
+from bvc.results import Substance
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One probe's greedy answers before and after."""
+
+    probe: Probe
+    old: Generation
+    new: Generation
+
+
+def told(repository: Repository, pairs: Sequence[Pair]) -> list[Substance]:
+    """The substance of each change, by what ships with bvc: no model is loaded and nobody is asked."""
+    languages = Languages(repository.store.index)
+    answers = [
+        Answers(
+            p.probe.text, p.old.text, p.new.text, _facts(p.probe, p.old, languages), _facts(p.probe, p.new, languages)
+        )
+        for p in pairs
+    ]
+    languages.flush()
+    return answers_substance(answers, replace(repository.config, substance_method="builtin"))
+
+
+def _facts(probe: Probe, answer: Generation, languages: Languages) -> Facts:
+    return Facts(
+        language=languages.of(answer.text),
+        refuses=(is_refusal(answer.text).value or 0.0) >= 0.5,
+        right=right_answer(probe, answer.text),
+        cut=answer.finish == "length",
+    )

@@ -1,0 +1,80 @@
+"""How probable counts are when a step divides the commits: Beta-binomial with an unknown rate on either side."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import erfc, sqrt
+
+import numpy as np
+
+from bvc.compare.bisect.lineage import Floats, Mask
+
+_PRIOR = 0.5
+"""Both shapes of a rate's prior (Jeffreys)."""
+_NEVER = 0.05
+"""Probability that a side's answers do not vary: none of the old ones, or all of the new ones, show the behavior."""
+_GRID = 200
+_LEAST = 1e-300
+
+
+def log_gamma(x: Floats) -> Floats:
+    """Stirling's series, three steps up from x > 0: right to 1e-6."""
+    y = x + 3
+    series = (y - 0.5) * np.log(y) - y + 0.9189385332046727 + 1 / (12 * y) - 1 / (360 * y**3)
+    out: Floats = series - np.log(x * (x + 1) * (x + 2))
+    return out
+
+
+def log_beta(hits: Floats, misses: Floats) -> Floats:
+    """Logarithm of the probability of a sequence with these counts, when its rate is unknown."""
+    a, b = hits + _PRIOR, misses + _PRIOR
+    out: Floats = log_gamma(a) + log_gamma(b) - log_gamma(a + b) - 2 * log_gamma(np.array(_PRIOR))
+    return out
+
+
+def log_normal_cdf(scores: Floats) -> Floats:
+    """Logarithm of the normal distribution function."""
+    out: Floats = np.log([max(erfc(-z / sqrt(2)) / 2, _LEAST) for z in scores.tolist()])
+    return out
+
+
+@lru_cache(maxsize=16)
+def prior_chance(smallest: float) -> float:
+    """Probability that one of two rates exceeds the other by `smallest`, before anything was seen."""
+    rates = np.sin((np.arange(_GRID) + 0.5) / _GRID * np.pi / 2) ** 2
+    return max(float((rates[:, None] - rates[None, :] > smallest).mean()), 1e-6)
+
+
+def _side(usual: Floats, unusual: Floats) -> Floats:
+    """Logarithm of the probability of one side's answers: its rate is unknown, and it may be that it never fails."""
+    never = np.where(unusual == 0, np.log(_NEVER), -np.inf)
+    out: Floats = np.logaddexp(np.log(1 - _NEVER) + log_beta(usual, unusual), never)
+    return out
+
+
+def log_likelihoods(present: Mask, hits: Floats, draws: Floats, smallest: float) -> tuple[Floats, float]:
+    """For each way [g, m] in which the behavior may be present at the m observed commits, the logarithm of its counts'
+    probability when the rate is higher where it is present by `smallest` or more; and for one rate everywhere."""
+    new_hits, new_draws = present @ hits, present @ draws
+    old_hits, old_draws = hits.sum() - new_hits, draws.sum() - new_draws
+    apart = _side(new_hits, new_draws - new_hits) + _side(old_draws - old_hits, old_hits)
+    (new, new_spread), (old, old_spread) = _moments(new_hits, new_draws), _moments(old_hits, old_draws)
+    ordered = log_normal_cdf((new - old - smallest) / np.sqrt(new_spread + old_spread)) - np.log(prior_chance(smallest))
+    total = np.array([hits.sum()]), np.array([draws.sum() - hits.sum()])
+    return apart + ordered, float(log_beta(*total)[0])
+
+
+def _moments(hits: Floats, draws: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of a rate after counts."""
+    mean = (hits + _PRIOR) / (draws + 2 * _PRIOR)
+    return mean, mean * (1 - mean) / (draws + 2 * _PRIOR + 1)
+
+
+def log_counts(hits: Floats, draws: Floats, fresh: int) -> Floats:
+    """Logarithm of the probability of 0 … `fresh` hits in that many fresh draws, [g, 1 + fresh], after [g] counts."""
+    a, b = (hits + _PRIOR)[:, None], (draws - hits + _PRIOR)[:, None]
+    k = np.arange(fresh + 1.0)[None, :]
+    ways = log_gamma(np.array([fresh + 1.0])) - log_gamma(k + 1) - log_gamma(fresh - k + 1)
+    before = log_gamma(a) + log_gamma(b) - log_gamma(a + b)
+    out: Floats = ways + log_gamma(a + k) + log_gamma(b + fresh - k) - log_gamma(a + b + fresh) - before
+    return out
