@@ -22,6 +22,7 @@ from pathlib import Path
 FENCE = re.compile(r"^```(\w+)?(?: +(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MASKS = (
     (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "<id>"),
+    (re.compile(r"\S+ <[^<>\s@]+@[^<>\s]+>"), "<author>"),
     (re.compile(r"\b\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4} [+-]\d{4}"), "<date>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?: ?[+-]\d{4}|Z)?)?"), "<date>"),
     (re.compile(r"\b(?:just now|\d+ (?:second|minute|hour)s? ago)\b"), "<date>"),

@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 
 from bvc.api.bands import BenignPairs, benign_pairs, known_shifts, pair_distances
 from bvc.api.draws import draw_scores, first_draws
+from bvc.api.facts import facts_of
 from bvc.api.languages import Languages
 from bvc.api.substance import Answers, answers_substance
-from bvc.behaviors.answers import right_answer
-from bvc.behaviors.refusal import is_refusal
 from bvc.compare.diff import Background
 from bvc.compare.drawn import Scores, rate_shifts
 from bvc.compare.measure import Distances
 from bvc.compare.pairing import Side
-from bvc.compare.substance import Facts, by_distance, with_facts
+from bvc.compare.substance import by_distance, with_facts
 from bvc.compare.tolerance import FEWEST_STEPS, N1, Benign, drift
 from bvc.errors import BvcError
-from bvc.records import Generation, Probe, Recipe, Snapshot
+from bvc.records import Probe, Recipe, Snapshot
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.results import Progress, Substance
@@ -130,13 +129,6 @@ class _Judge:
 
     def _answers(self, probe: str, *, told: bool) -> Answers:
         a, b = (side.probes[probe].outputs.greedy for side in self.sides)
-        facts = (self._facts(probe, answer, told) for answer in (a, b))
-        return Answers(self.probes[probe][1].text, a.text, b.text, *facts)
-
-    def _facts(self, probe: str, answer: Generation, told: bool) -> Facts:
-        return Facts(
-            language=self.languages.of(answer.text) if told else None,
-            refuses=(is_refusal(answer.text).value or 0.0) >= 0.5 if told else None,
-            right=right_answer(self.probes[probe][1], answer.text),
-            cut=answer.finish == "length",
-        )
+        record = self.probes[probe][1]
+        facts = (facts_of(record, answer, self.languages if told else None) for answer in (a, b))
+        return Answers(record.text, a.text, b.text, *facts)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bvc.api.facts import facts_of
 from bvc.api.languages import Languages
 from bvc.api.substance import Answers, answers_substance
-from bvc.behaviors.answers import right_answer
-from bvc.behaviors.refusal import is_refusal
-from bvc.compare.substance import Facts
 from bvc.records import Generation, Probe
 from bvc.repository.repository import Repository
 from bvc.results import Substance
@@ -29,18 +27,13 @@ def told(repository: Repository, pairs: Sequence[Pair]) -> list[Substance]:
     languages = Languages(repository.store.index)
     answers = [
         Answers(
-            p.probe.text, p.old.text, p.new.text, _facts(p.probe, p.old, languages), _facts(p.probe, p.new, languages)
+            p.probe.text,
+            p.old.text,
+            p.new.text,
+            facts_of(p.probe, p.old, languages),
+            facts_of(p.probe, p.new, languages),
         )
         for p in pairs
     ]
     languages.flush()
     return answers_substance(answers, replace(repository.config, substance_method="builtin"))
-
-
-def _facts(probe: Probe, answer: Generation, languages: Languages) -> Facts:
-    return Facts(
-        language=languages.of(answer.text),
-        refuses=(is_refusal(answer.text).value or 0.0) >= 0.5,
-        right=right_answer(probe, answer.text),
-        cut=answer.finish == "length",
-    )

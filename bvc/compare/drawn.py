@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.draw_evidence import DrawEvidence, draw_evidence
-from bvc.compare.intervals import smallest_detectable
 from bvc.compare.global_test import GlobalTest, detectable_shift, global_test, shift_p_value
+from bvc.compare.intervals import smallest_detectable
 from bvc.compare.localize import LEVEL, Localization, localize, q_values
 from bvc.compare.looks import ANYTIME, GROWING, Looks, looks
 from bvc.compare.sequential import SequentialEvidence, sequential_evidence

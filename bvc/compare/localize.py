@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb
@@ -168,13 +168,6 @@ def e_from_p(p_values: Values) -> Values:
     small = logs < 1e-3
     safe = np.where(small, 1.0, logs)
     out: Values = np.where(small, 0.5 + logs / 6, (1 - p - p * safe) / (p * safe**2))
-    return out
-
-
-def combine_e(e_values: Sequence[Values], weights: Sequence[float] | None = None) -> Values:
-    """One e-value of each probe from several kinds of evidence or looks: their weighted mean, which is an e-value
-    however they depend on each other."""
-    out: Values = np.average(np.stack([np.asarray(e, float) for e in e_values]), axis=0, weights=weights)
     return out
 
 

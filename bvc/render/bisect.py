@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bvc.bisection import BisectResult, BisectStatus, Stretch, Visit
 from bvc.ids import short
@@ -169,18 +170,35 @@ def _observed(result: BisectResult, screen: Screen) -> Iterator[str]:
         return
     yield ""
     yield from _spent(result, len(stored), screen)
-    for visit in asked[:_OBSERVED]:
+    rows = _together(asked)
+    for visit in rows[:_OBSERVED]:
         yield _visit_row(visit, result, screen)
-    if len(asked) > _OBSERVED:
-        yield screen.paint("dim", f"  and {plural(len(asked) - _OBSERVED, 'visit')} more: `bvc bisect log`")
+    if len(rows) > _OBSERVED:
+        yield screen.paint("dim", f"  and {plural(len(rows) - _OBSERVED, 'commit')} more: `bvc bisect view`")
+
+
+def _together(visits: Sequence[Visit]) -> list[Visit]:
+    """One row for each commit, in the order of first visits."""
+    rows: dict[tuple[str, str], Visit] = {}
+    for visit in visits:
+        key = visit.commit.id, visit.source
+        before = rows.get(key)
+        if before is None or visit.mean is not None:
+            rows[key] = visit
+        else:
+            rows[key] = replace(visit, draws=before.draws + visit.draws, hits=before.hits + visit.hits)
+    return list(rows.values())
 
 
 def _spent(result: BisectResult, stored: int, screen: Screen) -> Iterator[str]:
     """What it took; nothing where a person alone judged."""
     if all(visit.source == "mark" for visit in result.observations):
         return
+    sources = {visit.source for visit in result.observations}
     draws = "" if _places(result) else f" and {plural(result.draws, 'draw')}"
     told = f"After {plural(result.loads, 'load')}{draws}"
+    if "command" in sources and not sources & {"live", "stored"}:
+        told = f"After {plural(result.draws, 'run')} of the command"
     if stored:
         told += f", with the stored captures of {plural(stored, 'commit')}"
     yield from _wrapped(told + ".", screen)

@@ -225,11 +225,19 @@ def _counts(result: DiffResult) -> Iterator[Span]:
     yield Span(f"; {summary.identical_text} of {summary.probes} answers are word for word the same")
 
 
+def _drawing(result: DiffResult, draws: int) -> str:
+    """The command that adds draws: recorded outputs have no model that could be asked."""
+    snapshots = (result.a.snapshot, result.b.snapshot)
+    if any(snapshot is not None and snapshot.model.kind == "recorded" for snapshot in snapshots):
+        return "bvc commit --outputs FILE"
+    return f"bvc capture {short(result.a.id)} {short(result.b.id)} --more-draws {draws}"
+
+
 def _more_draws(result: DiffResult, screen: Screen) -> Iterator[str]:
     """How many draws would decide what is undecided, and the command that adds them."""
     draws, decided = draws_needed(result)
     if draws:
-        command = f"bvc capture {short(result.a.id)} {short(result.b.id)} --more-draws {draws}"
+        command = _drawing(result, draws)
         probes = plural(result.summary.undecided, "undecided probe")
         text = f"{plural(draws, 'more draw')} a side would decide {decided} of {probes}"
         yield from packed([Span(f"{text}:"), Span(f"`{command}`")], screen, "    ", 4)

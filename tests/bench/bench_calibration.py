@@ -20,8 +20,8 @@ import numpy as np
 
 from bvc.compare.draw_evidence import draw_evidence
 from bvc.compare.drawn import Drawn, draw_tests
-from bvc.compare.intervals import paired_difference
 from bvc.compare.global_test import global_test
+from bvc.compare.intervals import paired_difference
 from bvc.compare.localize import e_bh, localize
 from bvc.compare.sequential import sequential_evidence, stream_log_e
 from bvc.compare.verdict import SUITE_LEVEL

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bvc.compare.draw_evidence import draw_evidence
-from bvc.compare.localize import combine, combine_e, e_bh, e_from_p, localize, q_values
+from bvc.compare.localize import combine, e_bh, e_from_p, localize, q_values
 from tests.compare import simulated
 from tests.compare.rivals import fisher_table
 from tests.compare.simulated import DRAWS, SAME, TENTH, World, world
@@ -98,11 +98,6 @@ def test_e_values_have_mean_one_and_e_bh_holds_its_level_under_any_dependence() 
     rng = np.random.default_rng(1)
     called = [e_bh(np.full(20, e_from_p(rng.uniform(size=1))[0])).any() for _ in range(2_000)]
     assert np.mean(called) <= 0.05
-
-
-def test_e_values_of_several_looks_are_averaged() -> None:
-    assert combine_e([np.array([2.0, 0.0]), np.array([4.0, 1.0])]).tolist() == [3.0, 0.5]
-    assert combine_e([np.array([2.0]), np.array([4.0])], weights=[3, 1]).tolist() == [2.5]
 
 
 @pytest.mark.parametrize("draws", [5, 12, 20])

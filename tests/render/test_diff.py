@@ -144,6 +144,16 @@ def test_equal_captures_are_identical_and_not_tested() -> None:
     assert "Identical" not in "".join(how_far(replace(result, probes=(moved,))))
 
 
+def test_more_draws_of_recorded_outputs_are_recorded() -> None:
+    result = rich_diff()
+    snapshot = result.b.snapshot
+    assert snapshot is not None
+    recorded = replace(snapshot, model=replace(snapshot.model, kind="recorded"))
+    said = "\n".join(what_more(replace(result, b=replace(result.b, snapshot=recorded))))
+    assert "`bvc commit --outputs FILE`" in said
+    assert "bvc capture" not in said
+
+
 def test_what_moved_more_than_that() -> None:
     assert what_more(rich_diff()) == [
         "  ● 10 of 40 probes stand out of the drift of the whole model.",

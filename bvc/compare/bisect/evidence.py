@@ -21,10 +21,10 @@ FREE = frozenset({"stored", MARK})
 class Evidence:
     """The observations of a span, in no order that matters.
 
-    `nodes` [m] are the commits with evidence, ascending, `hits` and `draws` [m] their counts, `visits` [m] how
-    often each was visited, `fresh` [m] how many draws or values of each do not come from store. `values` holds the numbers of each commit's visits
-    (continuous evidence). `marks` are the commits that are settled: True where the behavior is present; those of
-    `told` by a person.
+    `nodes` [m] are the commits with evidence, ascending, `hits` and `draws` [m] their counts, `visits` [m] how often
+    each was visited, `fresh` [m] how many draws or values of each do not come from store. `values` holds the numbers of
+    each commit's visits (continuous evidence). `marks` are the commits that are settled: True where the behavior is
+    present; those of `told` by a person.
     """
 
     nodes: Ints

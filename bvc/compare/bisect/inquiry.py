@@ -114,8 +114,9 @@ class Inquiry:
         """The conclusion with all that the evidence says."""
         out = describe(status, reason, self.plan, self.evidence, self.gate, self.posterior)
         if status is BisectStatus.INTERMITTENT:
-            back = self.contradicted or self.shapes.turns > LIKELY or self.passing is None
-            return turning(out, self.track, self.shapes.states if back else self.passing)
+            came_back = self.contradicted or self.shapes.turns > LIKELY
+            states = self.shapes.states if came_back or self.passing is None else self.passing
+            return turning(out, self.track, states)
         if status is BisectStatus.RANGE and self.shapes.ramp > LIKELY:
             return gradual(out, self.track, self.shapes.within, self.plan.confidence)
         return out

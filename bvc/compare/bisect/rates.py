@@ -9,10 +9,10 @@ import numpy as np
 
 from bvc.compare.bisect.lineage import Floats, Mask
 
-_PRIOR = 0.5
-"""Both shapes of a rate's prior (Jeffreys)."""
-_NEVER = 0.05
-"""Probability that a side's answers do not vary: none of the old ones, or all of the new ones, show the behavior."""
+_PRIOR = 1.0
+"""Both shapes of a rate's prior: flat. Jeffreys' finds a step too soon in streaks of answers that vary."""
+_NEVER = 0.2
+"""Probability that answers do not vary: no old one and all new ones show the behavior."""
 _GRID = 200
 _LEAST = 1e-300
 
@@ -41,15 +41,8 @@ def log_normal_cdf(scores: Floats) -> Floats:
 @lru_cache(maxsize=16)
 def prior_chance(smallest: float) -> float:
     """Probability that one of two rates exceeds the other by `smallest`, before anything was seen."""
-    rates = np.sin((np.arange(_GRID) + 0.5) / _GRID * np.pi / 2) ** 2
+    rates = (np.arange(_GRID) + 0.5) / _GRID
     return max(float((rates[:, None] - rates[None, :] > smallest).mean()), 1e-6)
-
-
-def _side(usual: Floats, unusual: Floats) -> Floats:
-    """Logarithm of the probability of one side's answers: its rate is unknown, and it may be that it never fails."""
-    never = np.where(unusual == 0, np.log(_NEVER), -np.inf)
-    out: Floats = np.logaddexp(np.log(1 - _NEVER) + log_beta(usual, unusual), never)
-    return out
 
 
 def log_likelihoods(present: Mask, hits: Floats, draws: Floats, smallest: float) -> tuple[Floats, float]:
@@ -57,11 +50,12 @@ def log_likelihoods(present: Mask, hits: Floats, draws: Floats, smallest: float)
     probability when the rate is higher where it is present by `smallest` or more; and for one rate everywhere."""
     new_hits, new_draws = present @ hits, present @ draws
     old_hits, old_draws = hits.sum() - new_hits, draws.sum() - new_draws
-    apart = _side(new_hits, new_draws - new_hits) + _side(old_draws - old_hits, old_hits)
+    apart = log_beta(new_hits, new_draws - new_hits) + log_beta(old_hits, old_draws - old_hits)
     (new, new_spread), (old, old_spread) = _moments(new_hits, new_draws), _moments(old_hits, old_draws)
     ordered = log_normal_cdf((new - old - smallest) / np.sqrt(new_spread + old_spread)) - np.log(prior_chance(smallest))
+    never = np.where((new_hits == new_draws) & (old_hits == 0), np.log(_NEVER), -np.inf)
     total = np.array([hits.sum()]), np.array([draws.sum() - hits.sum()])
-    return apart + ordered, float(log_beta(*total)[0])
+    return np.logaddexp(np.log(1 - _NEVER) + apart + ordered, never), float(log_beta(*total)[0])
 
 
 def _moments(hits: Floats, draws: Floats) -> tuple[Floats, Floats]:
