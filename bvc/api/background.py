@@ -130,5 +130,4 @@ class _Judge:
     def _answers(self, probe: str, *, told: bool) -> Answers:
         a, b = (side.probes[probe].outputs.greedy for side in self.sides)
         record = self.probes[probe][1]
-        facts = (facts_of(record, answer, self.languages if told else None) for answer in (a, b))
-        return Answers(record.text, a.text, b.text, *facts)
+        return Answers(record.text, a.text, b.text, *facts_of(record, a, b, self.languages if told else None))

@@ -26,14 +26,7 @@ def told(repository: Repository, pairs: Sequence[Pair]) -> list[Substance]:
     """The substance of each change, by what ships with bvc: no model is loaded and nobody is asked."""
     languages = Languages(repository.store.index)
     answers = [
-        Answers(
-            p.probe.text,
-            p.old.text,
-            p.new.text,
-            facts_of(p.probe, p.old, languages),
-            facts_of(p.probe, p.new, languages),
-        )
-        for p in pairs
+        Answers(p.probe.text, p.old.text, p.new.text, *facts_of(p.probe, p.old, p.new, languages)) for p in pairs
     ]
     languages.flush()
     return answers_substance(answers, replace(repository.config, substance_method="builtin"))

@@ -1,4 +1,4 @@
-"""What scorers say of one answer, for whoever judges what became of it."""
+"""What scorers say of two answers to one probe, for whoever judges what became of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from bvc.compare.substance import Facts
 from bvc.records import Generation, Probe
 
 
-def facts_of(probe: Probe, answer: Generation, languages: Languages | None) -> Facts:
-    """Whether an answer is right and was cut off; with `languages` also its language, and whether it refuses."""
-    return Facts(
-        language=None if languages is None else languages.of(answer.text),
-        refuses=None if languages is None else (is_refusal(answer.text).value or 0.0) >= 0.5,
-        right=right_answer(probe, answer.text),
-        cut=answer.finish == "length",
+def facts_of(probe: Probe, a: Generation, b: Generation, languages: Languages | None) -> tuple[Facts, Facts]:
+    """Whether each answer is right and was cut off; with `languages` also whether it refuses, and the languages of both
+    where these may differ."""
+    spoken = (None, None) if languages is None else languages.of_both(a.text, b.text)
+    left, right = (
+        Facts(
+            language=language,
+            refuses=None if languages is None else (is_refusal(answer.text).value or 0.0) >= 0.5,
+            right=right_answer(probe, answer.text),
+            cut=answer.finish == "length",
+        )
+        for answer, language in zip((a, b), spoken, strict=True)
     )
+    return left, right

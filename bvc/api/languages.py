@@ -13,6 +13,8 @@ _ENGLISH = frozenset(["the", "and", "to", "that", "with", "this", "you", "are", 
 """Frequent words of English that hardly any other language has among its own."""
 _PLAIN, _FEWEST_WORDS, _READ = 0.2, 8, 2_000
 """Share of such words in at least so many words, among so many characters, that settles the language."""
+_SHARED = 0.4
+"""Share of all different words of two texts that both have, from which on they are in one language."""
 
 
 @dataclass
@@ -21,6 +23,14 @@ class Languages:
 
     index: Index
     _waiting: dict[bytes, bytes] = field(default_factory=dict)
+
+    def of_both(self, a: str, b: str) -> tuple[str | None, str | None]:
+        """The languages of two texts; None for both where their words already show that it is the same."""
+        words_a, words_b = (set(text[:_READ].lower().split()) for text in (a, b))
+        common = len(words_a & words_b)
+        if common >= _FEWEST_WORDS and common >= _SHARED * len(words_a | words_b):
+            return None, None
+        return self.of(a), self.of(b)
 
     def of(self, text: str) -> str | None:
         """The name of a text's language; None where it cannot be told. Plain English is told without any model."""

@@ -167,7 +167,7 @@ class Index:
     def file_digest(self, path: str, stat: os.stat_result) -> str | None:
         """The SHA-256 of a file that was hashed before and has the same size, times of change and inode since."""
         value = self.environment.get(_file_key(path))
-        if value is None:
+        if value is None or len(value) != _FILE.size:  # an older bvc kept something else here
             return None
         *seen, digest = _FILE.unpack(value)
         return bytes(digest).hex() if tuple(seen) == _file_state(stat) else None

@@ -95,7 +95,6 @@ def loads_table(trials: int, sizes: Sequence[int]) -> str:
             git = float(np.mean([_git_right(commits, rates, rng) for _ in range(trials)]))
             name = f"{commits:,} · {rates[0]:g} / {rates[1]:g}"
             rows.append([name, *cells, f"{bound:.1f} + 3", f"{1000 * found.seconds:.1f} ms", f"{git:.2f}"])
-            print("·", name, cells, flush=True)
     head = (
         "commits · rates",
         "right, line",
@@ -129,7 +128,6 @@ def draws_table(trials: int, cells: Sequence[tuple[int, tuple[float, float]]], b
         bar = f"{BARS[rates]}" if bars else f"{drawn + 64:.0f}"
         name = f"{commits:,} · {rates[0]:g} / {rates[1]:g}"
         rows.append([name, found.share, f"{np.mean(found.draws):.1f}", f"{right:.3f}", f"{drawn:.1f}", bar])
-        print("·", rows[-1], flush=True)
     return table(("commits · rates", "right", "draws", "git_bayesect right", "its draws", "bar"), rows)
 
 
@@ -203,10 +201,10 @@ def extent(found: Conclusion) -> tuple[int, int]:
     return min(nodes), max(nodes)
 
 
-def turns_table(trials: int) -> str:
+def turns_table(trials: int, sizes: Sequence[int]) -> str:
     """A behavior that came, went and came back, by how long each stretch is at least; live, and with all stored."""
     rows = []
-    for commits in (128, 1024):
+    for commits in sizes:
         for rates in ((0.0, 1.0), (0.1, 0.9), (0.2, 0.8)):
             for least in (4, 6, 8, 16):
                 live, loads = turn_runs(trials, commits, rates, least, stored=False)
@@ -309,19 +307,23 @@ def speed_table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute")
-    quick = parser.parse_args().quick
+    parser.add_argument("--trials", type=int, default=400, help="bisects a cell of the full run")
+    arguments = parser.parse_args()
+    quick = arguments.quick
     install(FOLDER)
-    sizes, trials = (SIZES[:2], 25) if quick else (SIZES, 400)
+    sizes, trials = (SIZES[:2], 20) if quick else (SIZES, arguments.trials)
     singles = [(n, r) for n in sizes for r in RATES if not quick or r[1] - r[0] > 0.5]
     sections = {
         f"64 draws a load ({trials} bisects a cell)": lambda: loads_table(trials, sizes),
         "One draw a load": lambda: draws_table(trials, singles, bars=False),
-        "One draw a load, 64 commits": lambda: draws_table(25 if quick else 600, [(64, r) for r in PAIRS], bars=True),
-        "Nothing changed": lambda: null_table(40 if quick else 500),
-        "Ramps": lambda: ramp_table(10 if quick else 200, sizes[1:]),
-        "Came and went": lambda: turns_table(5 if quick else 100),
+        "One draw a load, 64 commits": lambda: draws_table(
+            20 if quick else trials, [(64, r) for r in PAIRS], bars=True
+        ),
+        "Nothing changed": lambda: null_table(25 if quick else trials),
+        "Ramps": lambda: ramp_table(5 if quick else trials // 2, sizes[1:]),
+        "Came and went": lambda: turns_table(3 if quick else trials // 4, sizes[1:]),
         "Answers that do not vary": lambda: exact_table(40 if quick else 200),
-        "Sets of commits": lambda: coverage_table(50 if quick else 400),
+        "Sets of commits": lambda: coverage_table(30 if quick else trials),
         "Time": speed_table,
     }
     for title, section in sections.items():

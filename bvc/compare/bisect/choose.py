@@ -107,10 +107,10 @@ def _forecasts(posterior: Posterior, plan: BisectPlan) -> Iterator[tuple[int, Fl
 
 
 def _count_forecast(posterior: Posterior, kept: Mask, draws: int) -> Floats:
-    seen = posterior.evidence
+    seen_hits, seen_draws = posterior.evidence.counted
     present = posterior.present[kept]
-    hits, total = present @ seen.hits, present @ seen.draws
-    all_hits, all_draws = seen.hits.sum(), seen.draws.sum()
+    hits, total = present @ seen_hits, present @ seen_draws
+    all_hits, all_draws = seen_hits.sum(), seen_draws.sum()
     k = np.concatenate([all_hits - hits, hits, [all_hits]])
     n = np.concatenate([all_draws - total, total, [all_draws]])
     return np.exp(log_counts(k, n, draws))

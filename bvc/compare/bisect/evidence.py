@@ -10,6 +10,7 @@ import numpy as np
 
 from bvc.bisection import BisectPlan, Observation
 from bvc.compare.bisect.lineage import Floats, Ints, Lineage, Mask
+from bvc.compare.bisect.rates import effective
 from bvc.errors import UsageError
 
 MARK = "mark"
@@ -42,6 +43,11 @@ class Evidence:
     def continuous(self) -> bool:
         """Whether there are values."""
         return any(self.values)
+
+    @cached_property
+    def counted(self) -> tuple[Floats, Floats]:
+        """Hits and draws [m] for as much as they count."""
+        return effective(self.hits, self.draws)
 
     @cached_property
     def place(self) -> dict[int, int]:

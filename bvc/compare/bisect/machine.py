@@ -16,7 +16,7 @@ from bvc.compare.bisect.settled import contradiction, next_exact
 _NULL, _NULL_BY_LOADS = 0.98, 0.9
 """Probability of "nothing changed" at which that is the answer: by draws, or where a least difference is given (the
 answer then is soon clear); and by loads."""
-_STRICTER = 0.8
+_STRICTER = 0.9
 """What a search by single draws may leave open, as a share of what the plan leaves open: the posterior is a little too
 sure of itself while the rates are known badly."""
 _SURE = 16
@@ -68,7 +68,9 @@ def _nothing(inquiry: Inquiry) -> Conclusion:
         return inquiry.concluded(BisectStatus.INTERMITTENT, "it came and went again: both ends are without it")
     gate = inquiry.gate
     reason = "the two ends do not differ by more than chance would have it"
-    if gate.smallest is not None:
+    if gate.passed:
+        reason = "the ends differ, but no more than commits in between do without a step"
+    elif gate.smallest is not None:
         reason += f"; a difference of {gate.smallest:.2g} would have shown in 4 of 5 cases"
     return inquiry.concluded(BisectStatus.NOT_REPRODUCIBLE, reason)
 

@@ -18,7 +18,7 @@ _STRAYS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Variance of a commit's own straying, in units of the variance of one unit."""
 _WIDTHS = (0.25, 1e-2, 1e-4, 1e-6)
 """Precision of a side's mean before anything was seen, in units of that of one unit."""
-_FLOOR = 1e-9
+_FLOOR = 1e-6
 """Spread below which values count as equal, as a share of their range (squared: of the variance)."""
 
 
@@ -109,17 +109,17 @@ def fit_means(present: Mask, seen: Measured) -> Means:
     freedom = 1 + len(seen.y) + seen.freedom
     common = 0.5 * np.log(weights).sum(1, keepdims=True)
 
-    def side(mask: Mask) -> Fit:
-        total, sums, squares = (weights * seen.y**power @ mask.T.astype(float) for power in (0, 1, 2))
-        return Fit(total, sums, squares, widths)
-
     def likelihood(*sides: Fit) -> Floats:
         left = scale + seen.within + sum((s.left for s in sides), start=np.zeros(1))
         out: Floats = common + sum((s.penalty for s in sides), start=np.zeros(1)) - freedom / 2 * np.log(left)
         return out
 
-    chosen = present[:, list(seen.at)]
-    old, new, whole = side(~chosen), side(chosen), side(np.ones((1, len(seen.y)), bool))
+    chosen = present[:, list(seen.at)].T.astype(float)
+    powers = [weights * seen.y**power for power in (0, 1, 2)]
+    all_of = [part.sum(1, keepdims=True) for part in powers]
+    new_of = [part @ chosen for part in powers]
+    old = Fit(*(whole - part for whole, part in zip(all_of, new_of, strict=True)), width=widths)
+    new, whole = Fit(*new_of, width=widths), Fit(*all_of, width=widths)
     table = likelihood(old, new)
     variance = (scale + seen.within + old.left + new.left) / freedom
     spread = np.sqrt(variance * (1 / (old.total + widths) + 1 / (new.total + widths)))

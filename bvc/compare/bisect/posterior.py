@@ -80,7 +80,7 @@ def posterior_of(lineage: Lineage, plan: BisectPlan, evidence: Evidence, allowed
     """`allowed` [n] are the suspects that no mark excludes: at least one."""
     suspects = np.flatnonzero(allowed)
     pattern, present = _patterns(lineage, evidence, suspects)
-    scores, null = log_likelihoods(present, evidence.hits, evidence.draws, plan.smallest)
+    scores, null = log_likelihoods(present, *evidence.counted, plan.smallest)
     means = None
     if evidence.continuous:
         means = fit_means(present, measured(evidence))

@@ -11,8 +11,12 @@ from bvc.compare.bisect.lineage import Floats, Mask
 
 _PRIOR = 1.0
 """Both shapes of a rate's prior: flat. Jeffreys' finds a step too soon in streaks of answers that vary."""
-_NEVER = 0.2
+_NEVER = 0.25
 """Probability that answers do not vary: no old one and all new ones show the behavior."""
+_MANY, _FEWEST = 100, 12
+"""Draws of a commit from which on its own straying shows, and commits with so many that are needed to measure it."""
+_MEDIAN, _MEDIAN_ERROR = 0.4549, 2.34
+"""Median of a squared normal score, and the standard error of the median of n of them, over it, times √n."""
 _GRID = 200
 _LEAST = 1e-300
 
@@ -43,6 +47,23 @@ def prior_chance(smallest: float) -> float:
     """Probability that one of two rates exceeds the other by `smallest`, before anything was seen."""
     rates = (np.arange(_GRID) + 0.5) / _GRID
     return max(float((rates[:, None] - rates[None, :] > smallest).mean()), 1e-6)
+
+
+def effective(hits: Floats, draws: Floats) -> tuple[Floats, Floats]:
+    """Counts [m], by commit, made less where commits that follow one another differ by more than draws do: benign steps
+    move rates a little, so that a commit with hundreds of draws does not count for as many. How much more is judged by
+    the median squared difference (on the arc sine scale), which a few real steps leave alone."""
+    many = draws >= _MANY
+    if many.sum() < _FEWEST:
+        return hits, draws
+    angles = np.arcsin(np.sqrt((hits[many] + 0.375) / (draws[many] + 0.75)))
+    noise = 1 / (4 * draws[many])
+    ratios = np.diff(angles) ** 2 / (noise[1:] + noise[:-1])
+    excess = float(np.median(ratios)) / _MEDIAN - 1
+    if excess < 2 * _MEDIAN_ERROR / sqrt(len(ratios)):
+        return hits, draws
+    share = 1 / (1 + 4 * draws * excess * float(noise.mean()))
+    return hits * share, draws * share
 
 
 def log_likelihoods(present: Mask, hits: Floats, draws: Floats, smallest: float) -> tuple[Floats, float]:

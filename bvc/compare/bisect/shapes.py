@@ -124,7 +124,9 @@ def _two_levels(track: Track, states: Ints, counts: tuple[int, ...]) -> tuple[fl
         if not new > old:
             return -np.inf, states
         fits = np.stack([track.fit(np.full(len(track.at), level)) for level in (old, new)])
-        found, states = _changes(track, fits, counts)
+        before, (found, states) = states, _changes(track, fits, counts)
+        if np.array_equal(before, states):
+            break
     return found, states
 
 
