@@ -14,7 +14,8 @@ from bvc.compare.bisect.evidence import Evidence
 from bvc.compare.bisect.lineage import Floats, Lineage
 from bvc.compare.tails import t_tail
 
-LEVEL = 0.05
+LEVEL = 0.03
+"""Of each of the two looks that the ends get at most: together they are wrong in at most 5 % of cases."""
 NEARLY = 0.35
 """A p-value up to this is worth one more look."""
 _POWER = 0.8

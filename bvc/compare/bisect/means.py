@@ -16,7 +16,7 @@ from bvc.compare.bisect.rates import log_normal_cdf
 
 _STRAYS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 """Variance of a commit's own straying, in units of the variance of one unit."""
-_WIDTHS = (0.25, 1e-2, 1e-4, 1e-6)
+_WIDTHS = (0.25, 1e-2, 1e-4)
 """Precision of a side's mean before anything was seen, in units of that of one unit."""
 _FLOOR = 1e-6
 """Spread below which values count as equal, as a share of their range (squared: of the variance)."""
@@ -118,8 +118,8 @@ def fit_means(present: Mask, seen: Measured) -> Means:
     powers = [weights * seen.y**power for power in (0, 1, 2)]
     all_of = [part.sum(1, keepdims=True) for part in powers]
     new_of = [part @ chosen for part in powers]
-    old = Fit(*(whole - part for whole, part in zip(all_of, new_of, strict=True)), width=widths)
-    new, whole = Fit(*new_of, width=widths), Fit(*all_of, width=widths)
+    old_of = [total - part for total, part in zip(all_of, new_of, strict=True)]
+    old, new, whole = (Fit(parts[0], parts[1], parts[2], widths) for parts in (old_of, new_of, all_of))
     table = likelihood(old, new)
     variance = (scale + seen.within + old.left + new.left) / freedom
     spread = np.sqrt(variance * (1 / (old.total + widths) + 1 / (new.total + widths)))
