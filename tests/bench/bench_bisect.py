@@ -2,8 +2,8 @@
 
     python -m tests.bench.bench_bisect [--quick]
 
-Prints Markdown. All seeded. The full run takes some forty minutes of CPU, `--quick` about one. The peer's package is
-installed into .bench/rivals-bisect.
+Prints Markdown. All seeded. The full run takes two hours of CPU, with `--trials 120` some forty minutes, `--quick`
+about one. The peer's package is installed into .bench/rivals-bisect.
 """
 
 from __future__ import annotations
