@@ -28,7 +28,7 @@ MASKS = (
     (re.compile(r"\b(?:just now|\d+ (?:second|minute|hour)s? ago)\b"), "<date>"),
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|s|seconds|probes/s|tokens/s)\b"), "<time>"),
 )
-HERE = "/home/you/work"
+HERE = "/home/you/support"
 """What stands on a page for the folder that the commands run in."""
 
 

@@ -41,19 +41,6 @@ class Lineage:
         """The old ends."""
         return tuple(self.commits[i] for i in self.span.good)
 
-    def descends(self, commit: str, ancestor: str) -> bool:
-        """Whether a commit of the span is `ancestor` or descends from it inside the span."""
-        goal, stack = self.index[ancestor], [self.index[commit]]
-        seen = set(stack)
-        while stack:
-            node = stack.pop()
-            if node == goal:
-                return True
-            fresh = {p for p in self.span.parents[node] if p >= goal} - seen
-            seen |= fresh
-            stack += fresh
-        return False
-
 
 def lineage(repository: Repository, bad: str, goods: Sequence[str], terms: tuple[str, str]) -> Lineage:
     """What lies between commits `goods` and `bad` (full ids).

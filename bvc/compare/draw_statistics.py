@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.draw_evidence import Block, DrawEvidence, Floats, Ints
+from bvc.compare.gamma import log_gamma
 from bvc.compare.relabel import Weights, choices, splits
 from bvc.compare.tilt import tilted_choices
 
@@ -130,15 +131,7 @@ def _mixture_tables(totals: Values, first: int, second: int, steps: int) -> npt.
 
 def _log_beta(hits: Values, misses: Values) -> Values:
     """Logarithm of the Beta function at (hits, misses), each with the prior added."""
-    return _log_gamma(hits + _PRIOR) + _log_gamma(misses + _PRIOR) - _log_gamma(hits + misses + 2 * _PRIOR)
-
-
-def _log_gamma(x: Values) -> Values:
-    """Stirling's series, three steps up from x > 0: right to 1e-6."""
-    y = x + 3
-    series = (y - 0.5) * np.log(y) - y + 0.5 * np.log(2 * np.pi) + 1 / (12 * y) - 1 / (360 * y**3)
-    out: Values = series - np.log(x * (x + 1) * (x + 2))
-    return out
+    return log_gamma(hits + _PRIOR) + log_gamma(misses + _PRIOR) - log_gamma(hits + misses + 2 * _PRIOR)
 
 
 def _joined(mixtures: Values) -> Values:

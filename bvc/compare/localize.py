@@ -24,14 +24,13 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Localization:
-    """Per probe given, [total]: `p_values` of "both sides draw alike" (1 where nothing can be said), of the parts
-    `text_p` and `score_p` (None without scores), q-values (`q_values` <= LEVEL is a discovery) and `e_values`; `able`
-    marks the probes that have enough draws to be discovered at all."""
+    """Per probe given, [total]: `p_values` of "both sides draw alike" (1 where nothing can be said), `score_p` of the
+    scores alone (None without them), q-values (`q_values` <= LEVEL is a discovery) and `e_values`; `able` marks the
+    probes that have enough draws to be discovered at all."""
 
     p_values: Values
     q_values: Values
     e_values: Values
-    text_p: Values
     score_p: Values | None
     able: npt.NDArray[np.bool_]
 
@@ -53,7 +52,7 @@ def localize(evidence: DrawEvidence, *, level: float = LEVEL) -> Localization:
         least[block.probes[rows]] = _least_p(block, rows)
     q, able = q_values(p[0], least, level)
     scores = p[2] if evidence.scored else None
-    return Localization(p[0], q, e_from_p(p[0]), p[1], scores, able)
+    return Localization(p[0], q, e_from_p(p[0]), scores, able)
 
 
 def _live(block: Block) -> Ints:

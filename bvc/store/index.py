@@ -81,11 +81,6 @@ class Index:
         value = self.environment.get(GRAPH + bytes.fromhex(commit))
         return None if value is None else _node(value)
 
-    def graph(self) -> dict[str, Node]:
-        """All known commits."""
-        rows = self.environment.scan(GRAPH)
-        return {key[1:].hex(): _node(value) for key, value in rows}
-
     # Objects in Git packs
 
     def object_place(self, oid: str) -> tuple[str, int] | None:

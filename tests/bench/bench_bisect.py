@@ -1,6 +1,6 @@
 """How often a bisect under noise is right, and what it costs: simulated lineages, beside other ways of bisecting.
 
-    python -m tests.bench.bench_bisect [--quick]
+    python -m tests.bench.bench_bisect [--quick] [--trials N] [--sections N…]
 
 Prints Markdown. All seeded. The full run takes two hours of CPU, with `--trials 120` some forty minutes, `--quick`
 about one. The peer's package is installed into .bench/rivals-bisect.
@@ -19,15 +19,16 @@ import numpy as np
 from bvc.bisection import BisectPlan, BisectStatus, Conclusion, Observation, Span
 from bvc.compare.bisect import conclude
 from bvc.quantiles import wilson
-from tests.bench.bisect_rivals import git_bayesect, git_noisy, install, visits_bound
+from tests.bench.bisect_rivals import git_bayesect, install, visits_bound
 from tests.bench.measure import table
-from tests.compare.bisect_worlds import git_loads, line, present, random_dag, run, run_exact
+from tests.compare.bisect_worlds import git_loads, git_rule, line, present, random_dag, run, run_exact
 
 FOLDER = Path(".bench/rivals-bisect")
 RATES = ((0.0, 1.0), (0.1, 0.9), (0.2, 0.8), (0.3, 0.7), (0.4, 0.6), (0.05, 0.5), (0.01, 0.2))
 PAIRS = ((0.0, 1.0), (0.05, 0.95), (0.2, 0.8), (0.1, 0.4))
 SIZES = (16, 128, 1024)
 BARS = {(0.0, 1.0): 13, (0.05, 0.95): 17, (0.2, 0.8): 54, (0.1, 0.4): 163}
+CLOSE = (0.4, 0.6)
 LOADS = BisectPlan(draw_cost=0.0, smallest=0.15)
 PLAIN = BisectPlan(draw_cost=0.0)
 SINGLE = BisectPlan(load_cost=0.0, draw_cost=1.0, most_draws=1)
@@ -81,15 +82,16 @@ def on_dag(commits: int) -> Callable[[np.random.Generator], tuple[Span, int]]:
     return lambda rng: (random_dag(commits, rng), int(rng.integers(1, commits + 1)))
 
 
-def loads_table(trials: int, sizes: Sequence[int]) -> str:
+def loads_table(trials: int, sizes: Sequence[int], plan: BisectPlan, pairs: Sequence[tuple[float, float]]) -> str:
     """64 draws a load, lines and DAGs."""
     rows = []
     for commits in sizes:
-        for number, rates in enumerate(RATES):
+        for rates in pairs:
+            number = RATES.index(rates)
             bound = visits_bound(commits, *rates, 64)
             cells = []
             for kind, world in enumerate((on_line(commits), on_dag(commits))):
-                found = runs(trials, (kind, commits, number), LOADS, world, rates)
+                found = runs(trials, (kind, commits, number), plan, world, rates)
                 cells += [found.share, f"{np.mean(found.loads):.1f}"]
             rng = np.random.default_rng((7, commits, number))
             git = float(np.mean([_git_right(commits, rates, rng) for _ in range(trials)]))
@@ -110,11 +112,12 @@ def loads_table(trials: int, sizes: Sequence[int]) -> str:
 
 def _git_right(commits: int, rates: tuple[float, float], rng: np.random.Generator) -> bool:
     span, culprit = on_line(commits)(rng)
-    return git_noisy(span, np.where(present(span, culprit), rates[1], rates[0]), rng)[0] == culprit
+    has = present(span, culprit)
+    return git_rule(span, lambda node: bool(rng.random() < rates[int(has[node])]))[0] == culprit
 
 
 def draws_table(trials: int, cells: Sequence[tuple[int, tuple[float, float]]], bars: bool) -> str:
-    """One draw a load, beside git_bayesect on the same worlds."""
+    """One draw a load, beside git_bayesect on worlds of the same kind."""
     rows = []
     for commits, rates in cells:
         found = runs(trials, (2, commits, int(100 * rates[1])), SINGLE, on_line(commits), rates)
@@ -308,13 +311,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute")
     parser.add_argument("--trials", type=int, default=400, help="bisects a cell of the full run")
+    parser.add_argument("--sections", type=int, nargs="+", metavar="N", help="only the Nth of the tables")
     arguments = parser.parse_args()
     quick = arguments.quick
     install(FOLDER)
     sizes, trials = (SIZES[:2], 20) if quick else (SIZES, arguments.trials)
     singles = [(n, r) for n in sizes for r in RATES if not quick or r[1] - r[0] > 0.5]
     sections = {
-        f"64 draws a load ({trials} bisects a cell)": lambda: loads_table(trials, sizes),
+        f"64 draws a load ({trials} bisects a cell)": lambda: loads_table(trials, sizes, LOADS, RATES),
+        "64 draws a load, no least difference given": lambda: loads_table(trials, sizes, PLAIN, [CLOSE]),
         "One draw a load": lambda: draws_table(trials, singles, bars=False),
         "One draw a load, 64 commits": lambda: draws_table(
             20 if quick else trials, [(64, r) for r in PAIRS], bars=True
@@ -326,7 +331,9 @@ def main() -> None:
         "Sets of commits": lambda: coverage_table(30 if quick else trials),
         "Time": speed_table,
     }
-    for title, section in sections.items():
+    for number, (title, section) in enumerate(sections.items(), 1):
+        if arguments.sections and number not in arguments.sections:
+            continue
         print(f"\n## {title}\n\n{section()}", flush=True)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bvc.bisection import Span
 from tests.compare.bisect_worlds import Rates
 
 PACKAGES = ("git_bayesect==1.2", "scipy")
@@ -41,20 +40,6 @@ def git_bayesect(commits: int, rates: Rates, rng: np.random.Generator, confidenc
             bisector.record(asked, bool(rng.random() < rates[commits - asked]))
             drawn += 1
         return commits - int(bisector.distribution.argmax()), drawn
-
-
-def git_noisy(span: Span, rates: Rates, rng: np.random.Generator) -> tuple[int, int]:
-    """The commit that halving names with one draw a commit, as `git bisect` does it, and its draws."""
-    before: list[set[int]] = []
-    for node, parents in enumerate(span.parents):
-        before.append({node}.union(*(before[p] for p in parents)))
-    suspects, drawn = set(range(1, len(before))), 0
-    while len(suspects) > 1:
-        weight = {node: len(before[node] & suspects) for node in suspects}
-        asked = max(sorted(suspects, reverse=True), key=lambda n: min(weight[n], len(suspects) - weight[n]))
-        suspects = suspects & before[asked] if rng.random() < rates[asked] else suspects - before[asked]
-        drawn += 1
-    return suspects.pop(), drawn
 
 
 @lru_cache

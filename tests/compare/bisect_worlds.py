@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -75,15 +75,22 @@ def run_exact(span: Span, culprit: int) -> tuple[Conclusion, list[int]]:
         seen.append(Observation(found.node, 1, int(has[found.node]), exact=True, source="command"))
 
 
-def git_loads(span: Span, culprit: int) -> int:
-    """Loads of the rule of `git bisect`: of the suspects the one that most nearly halves them, newest first."""
+def git_rule(span: Span, shows: Callable[[int], bool]) -> tuple[int, int]:
+    """The commit that the rule of `git bisect` names, and its visits: of the suspects it asks the one that most nearly
+    halves them, the newest first, whether it `shows` the behavior."""
     before: list[set[int]] = []
     for node, parents in enumerate(span.parents):
         before.append({node}.union(*(before[p] for p in parents)))
-    suspects, loads = set(range(1, len(before))), 0
+    suspects, visits = set(range(1, len(before))), 0
     while len(suspects) > 1:
         weight = {node: len(before[node] & suspects) for node in suspects}
         asked = max(sorted(suspects, reverse=True), key=lambda n: min(weight[n], len(suspects) - weight[n]))
-        suspects = suspects & before[asked] if culprit in before[asked] else suspects - before[asked]
-        loads += 1
-    return loads
+        suspects = suspects & before[asked] if shows(asked) else suspects - before[asked]
+        visits += 1
+    return suspects.pop(), visits
+
+
+def git_loads(span: Span, culprit: int) -> int:
+    """Its visits where answers do not vary."""
+    has = present(span, culprit)
+    return git_rule(span, lambda node: bool(has[node]))[1]

@@ -8,6 +8,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from bvc.compare.bisect.lineage import Floats, Mask
+from bvc.compare.gamma import log_gamma
 
 _PRIOR = 1.0
 """Both shapes of a rate's prior: flat. Jeffreys' finds a step too soon in streaks of answers that vary."""
@@ -19,14 +20,6 @@ _MEDIAN, _MEDIAN_ERROR = 0.4549, 2.34
 """Median of a squared normal score, and the standard error of the median of n of them, over it, times √n."""
 _GRID = 200
 _LEAST = 1e-300
-
-
-def log_gamma(x: Floats) -> Floats:
-    """Stirling's series, three steps up from x > 0: right to 1e-6."""
-    y = x + 3
-    series = (y - 0.5) * np.log(y) - y + 0.9189385332046727 + 1 / (12 * y) - 1 / (360 * y**3)
-    out: Floats = series - np.log(x * (x + 1) * (x + 2))
-    return out
 
 
 def log_beta(hits: Floats, misses: Floats) -> Floats:
