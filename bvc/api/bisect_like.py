@@ -28,8 +28,8 @@ FEWEST, TOP, MOST = 3, 10, 40
 _FAR, _NEAR = 1.5, -0.5
 """Beyond these a place is no better evidence than at them."""
 _STEEP = 1.25
-"""How far `squashed` draws together: the most at which pure drift still names a single commit in no more than one case
-of twenty, where 95 % is asked for."""
+"""How far `squashed` draws together. Less finds fewer steps and names hardly fewer commits of pure drift, of which
+`docs/bisect.md` says how often that happens."""
 
 Table = Mapping[str, float]
 _CHANNEL_KINDS = ("logprob",)

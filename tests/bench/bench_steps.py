@@ -136,7 +136,7 @@ def main() -> None:
         f"One step planted ({trials})": lambda: planted(trials),
         f"Unrest ({trials})": lambda: unrest(trials),
         f"Clusters ({trials})": lambda: clusters(trials),
-        f"`--like-bad` ({trials})": lambda: like_bad(trials),
+        f"`--like-bad` ({5 * trials})": lambda: like_bad(5 * trials),
     }
     for title, section in sections.items():
         print(f"\n## {title}\n\n{section()}", flush=True)
