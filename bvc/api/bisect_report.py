@@ -44,8 +44,8 @@ def waiting(state: State) -> BisectResult:
     )
 
 
-def report(state: State, found: Situation, notes: Sequence[str] = ()) -> BisectResult:
-    """The result of a situation."""
+def report(state: State, found: Situation, notes: Sequence[str] = (), *, explained: bool = True) -> BisectResult:
+    """The result of a situation, `explained` by what the culprit changed."""
     conclusion, repository = found.conclude(), state.repository
     infos = [_info(repository, commit) for commit in found.lineage.commits]
     culprit = None if conclusion.culprit is None else infos[conclusion.culprit]
@@ -65,7 +65,7 @@ def report(state: State, found: Situation, notes: Sequence[str] = ()) -> BisectR
         steps=tuple(_steps(conclusion, infos)),
         next=(infos[step.node], step.draws) if isinstance(step, Ask) else None,
         notes=(*_beside(state, found), *notes),
-        changed=() if culprit is None else changed(repository, culprit),
+        changed=changed(repository, culprit) if explained and culprit is not None else (),
         settings=_settings(state),
     )
 

@@ -81,11 +81,11 @@ class Session:
         """Whether the probes of `--like-bad` are still to be chosen, for which both ends have to be captured."""
         return state.settings.like_bad and not state.picks
 
-    def result(self, state: State) -> BisectResult:
-        """Where the bisect stands, for people and programs."""
+    def result(self, state: State, *, changed: bool = True) -> BisectResult:
+        """Where the bisect stands, for people and programs; with `changed` also what the culprit changed."""
         if state.lineage is None or self.lacks_picks(state):
             return waiting(state)
-        return report(state, self.situation(state), tuple(dict.fromkeys(self.visitor.notes)))
+        return report(state, self.situation(state), tuple(dict.fromkeys(self.visitor.notes)), explained=changed)
 
     def current(self) -> str:
         """The commit that waits to be tested. Raises UsageError where there is none."""

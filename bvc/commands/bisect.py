@@ -283,7 +283,7 @@ def replay(session: Session, file: Path) -> int:
 @bvc_command("view", json=True, examples="bvc bisect view\nbvc bisect view --json")
 def view(session: Session) -> int:
     """Draw the lineage between the ends, with how likely each commit is and what was seen of it."""
-    result = _bisection(session, progress=session.progress).view()
+    result = _bisection(session, progress=session.progress).view(changed=session.json)
     if session.json:
         return _show(session, result)
     from bvc.render.bisect import render_headline

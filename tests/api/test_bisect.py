@@ -42,6 +42,8 @@ def test_stored_answers_find_the_culprit_at_once(line: Recorded) -> None:
     assert [v.hits for v in result.observations] == [0, 0, 1, 0, 0, 0, FULL, FULL - 1, FULL, FULL]
     assert result.conclusion.old is not None and result.conclusion.old < 0.1
     assert result.changed, "what the culprit changed is told"
+    assert line.bisection.view().changed == result.changed
+    assert line.bisection.view(changed=False).changed == (), "a look at the lineage alone compares nothing"
 
 
 def test_a_step_inside_a_branch_is_found_across_a_merge(world: Recorded) -> None:
