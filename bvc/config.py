@@ -59,6 +59,11 @@ prompt_buckets = [32, 48, 64, 96, 128, 192, 256, 384, 512]
 # Share of the probes, 0 to 1, that each commit captures again in other batches to measure numeric noise.
 recapture = 0.1
 
+[features]
+# The dictionary (its name, or the first digits of its digest) with which each commit records features. Empty: the only
+# one there is, none where there are several; "none": no features.
+dictionary = ""
+
 [substance]
 # What tells a change of meaning from one of wording: "builtin" (word vectors that ship with bvc), "minilm" (the
 # sentence model all-MiniLM-L6-v2) or "endpoint" (a model behind an OpenAI-compatible server); see docs/substance.md.
@@ -99,6 +104,7 @@ class Config:
     hookpoints: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     prompt_buckets: tuple[int, ...] = (32, 48, 64, 96, 128, 192, 256, 384, 512)
     recapture: float = 0.1
+    features_dictionary: str = ""
     substance_method: str = "builtin"
     substance_model: str = ""
     substance_endpoint: str = ""
@@ -337,6 +343,7 @@ _SETTINGS: dict[str, _Setting] = {
     "recipe.hookpoints": _Setting("hookpoints", _hookpoints, is_list=True),
     "recipe.prompt_buckets": _Setting("prompt_buckets", _prompt_buckets, is_list=True),
     "noise.recapture": _Setting("recapture", _number(0, 1)),
+    "features.dictionary": _Setting("features_dictionary", _text),
     "substance.method": _Setting("substance_method", _substance_method),
     "substance.model": _Setting("substance_model", _text),
     "substance.endpoint": _Setting("substance_endpoint", _endpoint),

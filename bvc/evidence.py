@@ -92,6 +92,51 @@ class ActivationBlock:
         return cls({site: np.concatenate([b.vectors[site] for b in blocks]) for site in blocks[0].vectors})
 
 
+@dataclass(frozen=True)
+class FeatureBlock:
+    """Latents of one dictionary that fire along the references of n probes, T of them in all.
+
+    The positions of a probe are those whose next token its log-prob sketch describes: the last prompt token, then each
+    token of the reference that is read. `positions` [n] uint32 is their number; `energy` [n] float32 the mean squared
+    distance of the (scaled) activations from the dictionary's decoder bias and `missed` [n] float32 that from its
+    reconstruction, so that 1 - missed / energy is the share it explains.
+
+    lengths [n] int64, latents that fire at any position of each probe (their sum is T); the others are concatenated in
+    the same order: latent [T] uint32, ascending within a probe; fired [T] uint16, at how many positions; strongest [T]
+    float32, its largest value; total [T] float32, the sum over positions; peak [T] uint16, the position where it is
+    largest.
+    """
+
+    lengths: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.uint32]
+    energy: Floats
+    missed: Floats
+    latent: npt.NDArray[np.uint32]
+    fired: npt.NDArray[np.uint16]
+    strongest: Floats
+    total: Floats
+    peak: npt.NDArray[np.uint16]
+
+    BY_PROBE = ("positions", "energy", "missed")
+    FIELDS = ("latent", "fired", "strongest", "total", "peak")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def rows(self, start: int, stop: int) -> FeatureBlock:
+        """Probes `start` to `stop` (exclusive) as a block of their own (views)."""
+        ends = np.concatenate([[0], np.cumsum(self.lengths)])
+        span = slice(int(ends[start]), int(ends[stop]))
+        by_probe = [getattr(self, name)[start:stop] for name in ("lengths", *self.BY_PROBE)]
+        return FeatureBlock(*by_probe, *(getattr(self, name)[span] for name in self.FIELDS))
+
+    @classmethod
+    def concatenate(cls, blocks: Sequence[FeatureBlock]) -> FeatureBlock:
+        """All probes of `blocks` in order. Raises ValueError for an empty sequence."""
+        names = ("lengths", *cls.BY_PROBE, *cls.FIELDS)
+        return cls(*(np.concatenate([getattr(b, name) for b in blocks]) for name in names))
+
+
 def pack_texts(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
     """The texts of a vocabulary's tokens as one array of bytes: their number (4 bytes, little-endian), the length of
     each in UTF-8 (1 byte; longer texts are cut), then all of them one after the other."""
@@ -117,3 +162,4 @@ class Evidence:
 
     logprob: LogprobBlock | None = None
     activation: ActivationBlock | None = None
+    feature: FeatureBlock | None = None

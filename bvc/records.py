@@ -282,6 +282,7 @@ class Snapshot:
 
     `recipe` and `capability` are None for a checkpoint that was registered without capture. `noise` is the N0
     summary per channel: `{channel: {"n", "median", "q95", "max"}}` of the distances between the two layouts.
+    `dictionary` is the digest of the dictionary whose latents the features are; None where there are no features.
     """
 
     model: ModelIdentity
@@ -290,9 +291,10 @@ class Snapshot:
     capability: Capability | None
     noise: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    dictionary: str | None = None
 
     def to_json(self) -> Json:
-        return {
+        out: Json = {
             "version": FORMAT_VERSION,
             "model": self.model.to_json(),
             "recipe": None if self.recipe is None else self.recipe.to_json(),
@@ -301,10 +303,15 @@ class Snapshot:
             "noise": dict(self.noise),
             "counts": dict(self.counts),
         }
+        if self.dictionary is not None:
+            out["dictionary"] = self.dictionary
+        return out
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Snapshot:
-        recipe, capability = data["recipe"], data["capability"]
+        recipe, capability, dictionary = data["recipe"], data["capability"], data.get("dictionary")
+        if not isinstance(dictionary, str | None):
+            raise TypeError("the digest of a dictionary is a text")
         return cls(
             model=ModelIdentity.from_json(data["model"]),
             recipe=None if recipe is None else Recipe.from_json(recipe),
@@ -312,6 +319,7 @@ class Snapshot:
             capability=None if capability is None else Capability(capability),
             noise=data["noise"],
             counts=data["counts"],
+            dictionary=dictionary,
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bvc.feature_results import LatentDiff, LatentYield
 from bvc.records import Capability, CommitInfo, ModelIdentity, Outputs, Probe, Reference
 from bvc.records import LogEntry as LogEntry
 from bvc.records import LogStat as LogStat
@@ -240,7 +241,8 @@ class DiffResult:
     """`bvc.diff/1`. `comparable` is True, or the sentences that say what could not be compared and why; `null` maps
     each null that was available to its band per channel, `null_sources` to where it comes from (such as "re-captures of
     both commits", "the drift of 6 steps of this lineage"); `only_a` and `only_b` are probe ids without a partner;
-    `logprob_unit` is "nats per character" where the tokenizers differ."""
+    `logprob_unit` is "nats per character" where the tokenizers differ. `latents` are those that stand out, where both
+    sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs."""
 
     a: CommitInfo
     b: CommitInfo
@@ -259,6 +261,8 @@ class DiffResult:
     only_a: tuple[str, ...] = ()
     only_b: tuple[str, ...] = ()
     logprob_unit: str = "nats per token"
+    latents: tuple[LatentDiff, ...] = ()
+    latent_yield: tuple[LatentYield, ...] = ()
 
 
 @dataclass(frozen=True)

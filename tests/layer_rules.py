@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LAYERS = {
-    **dict.fromkeys(("bisection", "codec", "config", "errors", "files", "ids", "quantiles", "records"), 0),
-    **dict.fromkeys(("results", "tomlfile", "wording"), 0),
+    **dict.fromkeys(("bisection", "codec", "config", "dictionaries", "errors", "feature_results"), 0),
+    **dict.fromkeys(("files", "ids", "quantiles", "records", "results", "tomlfile", "wording"), 0),
     **dict.fromkeys(("evidence", "store"), 1),
     **dict.fromkeys(("repository", "suites", "capture", "features", "compare", "behaviors"), 2),
     **dict.fromkeys(("api",), 3),

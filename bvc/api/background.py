@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bvc.api.bands import BenignPairs, benign_pairs, known_shifts, pair_distances
+from bvc.api.bands import BenignPairs, PairReader, benign_pairs, known_shifts
 from bvc.api.draws import draw_scores, first_draws
 from bvc.api.facts import facts_of
 from bvc.api.languages import Languages
@@ -42,11 +42,14 @@ def background(
     probes = {probe.id: (suite, probe) for suite, probe in reversed(right.probes())}
     texts = right.signatures.token_texts() or []
     pairs = BenignPairs() if channels else benign_pairs(repository, left.info.id, right.info.id)
-    steps = [found for step in pairs.steps if (found := _distances(repository, *step)) is not None]
+    reader = PairReader(repository)
+    steps = [found for step in pairs.steps if (found := _distances(reader, *step)) is not None]
+    benign = tuple(_benign(reader, pairs, steps))
+    reader.flush()
     scores = _scores(sides, probes)
     return Background(
         probes=probes,
-        benign=tuple(_benign(repository, pairs, steps)),
+        benign=benign,
         steps=tuple(map(drift, steps)),
         judge=_Judge(repository, sides, probes, judging or Judging()),
         scores=scores,
@@ -78,11 +81,11 @@ def _scores(sides: tuple[Side, Side], probes: Probes) -> Scores | None:
     return draw_scores(common, lambda p: a[p].outputs, lambda p: b[p].outputs) or None
 
 
-def _benign(repository: Repository, pairs: BenignPairs, steps: Sequence[Distances]) -> Iterator[Benign]:
+def _benign(reader: PairReader, pairs: BenignPairs, steps: Sequence[Distances]) -> Iterator[Benign]:
     """The levels of harmless change that are known, N1 first: learned pairs, else the steps of the lineage for N1."""
     levels: dict[str, list[Distances]] = {}
     for level, a, b in pairs.learned:
-        found = _distances(repository, a, b)
+        found = _distances(reader, a, b)
         if found is not None:
             levels.setdefault(level, []).append(found)
     if N1 not in levels and len(steps) >= FEWEST_STEPS:
@@ -92,10 +95,10 @@ def _benign(repository: Repository, pairs: BenignPairs, steps: Sequence[Distance
         yield Benign(level, "1 benign pair" if count == 1 else f"{count} benign pairs", levels[level])
 
 
-def _distances(repository: Repository, a: str, b: str) -> Distances | None:
+def _distances(reader: PairReader, a: str, b: str) -> Distances | None:
     """None for a pair that cannot be measured: it tells nothing, and a diff does without it."""
     try:
-        return pair_distances(repository, a, b)
+        return reader.distances(a, b)
     except BvcError:
         return None
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bvc.api.draws import SCORED, draw_scores
-from bvc.api.sides import shared_blocks, two_sides
+from bvc.api.sides import Records, shared_blocks, two_sides
 from bvc.compare.drawn import rate_shifts
 from bvc.compare.measure import Distances, measure
 from bvc.compare.terms import settle_terms
@@ -87,13 +87,53 @@ def pair_distances(repository: Repository, a: str, b: str) -> Distances:
     From the index where they were measured before; the answer is the same, to the bit, where they were not. Raises
     NotComparable for commits without captures or without a common probe, DamagedObject for those that cannot be read.
     """
-    return _kept(repository, a, b, _schema(), _measured)
+    reader = PairReader(repository)
+    found = reader.distances(a, b)
+    reader.flush()
+    return found
+
+
+class PairReader:
+    """`pair_distances` of several pairs: what one shares with the one before is read once, and all are kept at once."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._attached = repository.attached
+        self._views: dict[str, SnapshotView] = {}
+        self._records = Records()
+        self._waiting: dict[bytes, bytes] = {}
+
+    def distances(self, a: str, b: str) -> Distances:
+        """The distances of a pair. Raises as `pair_distances` does."""
+        return _kept(self._view(a), self._view(b), _schema(), self._measured, self._waiting)
+
+    def flush(self) -> None:
+        """Keeps what was measured."""
+        waiting, self._waiting = self._waiting, {}
+        self._repository.store.index.remember_distances(waiting)
+
+    def _view(self, commit: str) -> SnapshotView:
+        found = self._views.pop(commit, None)
+        if found is None:
+            beside = next(reversed(self._views.values()), None)
+            found = self._repository.view(self._repository.info(commit), self._attached, beside)
+        self._views = dict(list(self._views.items())[-1:]) | {commit: found}
+        return found
+
+    def _measured(self, left: SnapshotView, right: SnapshotView) -> Distances:
+        a, b = two_sides(left, right, noise=False, known=self._records)
+        self._records.only(left, right)
+        texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
+        return measure(texts, shared_blocks(left, right), settle_terms(a, b))
 
 
 def pair_shifts(repository: Repository, a: str, b: str) -> Mapping[str, float]:
     """How far the share of right draws of each probe shifted from commit `a` to `b` (full ids), -1 to 1; empty where
     they have no draws of a common probe whose answer is known. Kept and raises as `pair_distances`."""
-    return _kept(repository, a, b, f"draws/{SCORED}", _shifted).channels[_DRAWS]
+    fresh: dict[bytes, bytes] = {}
+    found = _kept(repository.snapshot(a), repository.snapshot(b), f"draws/{SCORED}", _shifted, fresh)
+    repository.store.index.remember_distances(fresh)
+    return found.channels[_DRAWS]
 
 
 def known_shifts(repository: Repository, pairs: BenignPairs) -> dict[str, list[Mapping[str, float]]]:
@@ -112,15 +152,19 @@ def known_shifts(repository: Repository, pairs: BenignPairs) -> dict[str, list[M
 
 
 def _kept(
-    repository: Repository, a: str, b: str, schema: str, measured: Callable[[SnapshotView, SnapshotView], Distances]
+    left: SnapshotView,
+    right: SnapshotView,
+    schema: str,
+    measured: Callable[[SnapshotView, SnapshotView], Distances],
+    fresh: dict[bytes, bytes],
 ) -> Distances:
-    left, right = repository.snapshot(a), repository.snapshot(b)
-    index, key = repository.store.index, distances_key(schema, left.tree, right.tree)
-    stored = index.distances(key)
+    """From the index, or `measured` and added to `fresh`, which the caller keeps."""
+    index, key = left.store.index, distances_key(schema, left.tree, right.tree)
+    stored = fresh.get(key) or index.distances(key)
     found = None if stored is None else _unpacked(stored)
     if found is None:
         packed = _packed(measured(left, right))
-        index.remember_distances(key, packed)
+        fresh[key] = packed
         found = _unpacked(packed)
     if found is None:
         raise DamagedObject("distances cannot be kept", hint="this is a defect of bvc; please report it")
@@ -137,12 +181,6 @@ def drift_of(repository: Repository, a: str, b: str) -> float:
     token), of the text's (0 to 1) where there are no log-probs, else of the activations'. Raises what `pair_distances`
     raises."""
     return drift(pair_distances(repository, a, b))
-
-
-def _measured(left: SnapshotView, right: SnapshotView) -> Distances:
-    a, b = two_sides(left, right, noise=False)
-    texts = {p: (side.outputs, b.probes[p].outputs) for p, side in a.probes.items() if p in b.probes}
-    return measure(texts, shared_blocks(left, right), settle_terms(a, b))
 
 
 # Which pairs

@@ -5,20 +5,23 @@ Loads neither numpy nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from bvc.api.behavior_scores import Scorekeeper, probe_records
 from bvc.api.behaviors import find_behavior
-from bvc.api.bisect_evidence import Row, Shown, pack, tally, unpack
+from bvc.api.bisect_evidence import Shown, pack, tally, unpack
 from bvc.api.bisect_settings import BisectSettings
+from bvc.api.blame_lineage import Report, recorded_of
+from bvc.api.score_history import Row, score_rows
+from bvc.api.search_changes import changes_among
 from bvc.behaviors.parse import parse_behaviors
 from bvc.behaviors.records import Behavior, Tools
 from bvc.behaviors.score import selected
 from bvc.errors import BadInput, UsageError
+from bvc.records import CommitInfo
 from bvc.repository.repository import Repository
-from bvc.repository.snapshot_view import SnapshotView
 from bvc.store.index import score_key
 
 _EXPRESSION = "expression"
@@ -60,8 +63,6 @@ class BehaviorJudge:
     new_end: str
     tools: Tools = field(default_factory=Tools)
     takes_draws: bool = True
-    _rows: dict[tuple[str, str], Row] = field(default_factory=dict)
-    _answers: _Answers = field(default_factory=lambda: _Answers())
     _waiting: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     @cached_property
@@ -98,31 +99,60 @@ class BehaviorJudge:
     def shown(self, commit: str) -> Shown | None:
         """The scores of a commit's answers, summed up; None where none of the probes is captured."""
         view = self.repository.snapshot(commit)
-        if view.info.snapshot is None or view.snapshot.capability is None:
+        if not _captured(view.info):
             return None
-        environment, key = self.repository.store.index.environment, score_key(self._origin, view.tree)
-        row = environment.get(key) if self._keeper.remembers(self.behavior) else None
-        if row is None:
-            found = self._sum(view)
-            if self._keeper.remembers(self.behavior) and not self._keeper.passing:
-                self._waiting.append((key, pack(found)))
-            return found
-        return unpack(row)
+        (known,) = self._recall([view.tree])
+        if known is not None:
+            return unpack(known)
+        found = self._tally(self._keeper.scores(view, self.behavior, self._records))
+        self._keep(view.tree, found)
+        return found
 
-    def _sum(self, view: SnapshotView) -> Shown | None:
-        blobs, units = self._answers.of(view), self._units
-        wanted = {p: blobs[p] for p in self._records if p in blobs}
-        missing = {p: (*self._records[p], blob) for p, blob in wanted.items() if (p, blob) not in self._rows}
-        if missing:
-            scored = self._keeper.scored(view, self.behavior, missing)
-            self._rows |= {(p, blobs[p]): (row.greedy, *row.draws) for p, row in scored.items()}
-        return tally(((units[p], self._rows[p, blob]) for p, blob in wanted.items()), 1 + max(units.values()))
+    def shown_of(self, commits: Sequence[str], report: Report) -> Mapping[str, Shown | None]:
+        """`shown` of many commits, parents before their children: where one follows another, only the answers that
+        changed are looked at."""
+        attached = self.repository.attached
+        views = [self.repository.view(self.repository.info(commit), attached) for commit in commits]
+        trees = {view.info.id: view.tree for view in views if _captured(view.info)}
+        rows = self._recall(trees.values())
+        if None not in rows:
+            known = {commit: unpack(row) for commit, row in zip(trees, rows, strict=True) if row is not None}
+        else:
+            known = dict(self._read(commits, trees, report))
+        return dict.fromkeys(commits) | known
+
+    def _read(
+        self, commits: Sequence[str], trees: Mapping[str, str], report: Report
+    ) -> Iterator[tuple[str, Shown | None]]:
+        history = changes_among(self.repository, tuple(reversed(commits)), report)
+        recorded = recorded_of(self.repository, self.new_end, history)
+        found: tuple[Row, Shown | None] | None = None
+        for view, row in score_rows(recorded, self._keeper, self.behavior, report, self._records):
+            if found is None or found[0] is not row:
+                found = row, self._tally(row)
+            if view.info.id in trees:
+                self._keep(trees[view.info.id], found[1])
+                yield view.info.id, found[1]
+
+    def _tally(self, row: Row) -> Shown | None:
+        units, scores = self._units, ((p, row[p]) for p in self._records if p in row)
+        return tally(((units[p], (one.greedy, *one.draws)) for p, one in scores), 1 + max(units.values()))
 
     @cached_property
     def _origin(self) -> str:
         """Names everything that the sums depend on but the answers."""
         records = [text for probe in sorted(self._records) for text in (probe, *self._records[probe])]
         return score_key("bisect/2", self.behavior.digest, *records).hex()
+
+    def _recall(self, trees: Iterable[str]) -> list[bytes | None]:
+        """What is remembered of some snapshots, by their trees."""
+        keys = [score_key(self._origin, tree) for tree in trees]
+        known = self._keeper.remembers(self.behavior)
+        return self.repository.store.index.environment.get_many(keys) if known else [None] * len(keys)
+
+    def _keep(self, tree: str, found: Shown | None) -> None:
+        if self._keeper.remembers(self.behavior) and not self._keeper.passing:
+            self._waiting.append((score_key(self._origin, tree), pack(found)))
 
     def flush(self) -> None:
         """Keeps what was scored for the next time."""
@@ -131,30 +161,5 @@ class BehaviorJudge:
         self.repository.store.index.environment.remember(waiting)
 
 
-class _Answers:
-    """Which record of answers each probe has, commit by commit; only folders that differ from those of the commit asked
-    before are read."""
-
-    def __init__(self) -> None:
-        self._shards: dict[str, str] = {}
-        self._blobs: dict[str, str] = {}
-        self._read: dict[str, Mapping[str, str]] = {}
-
-    def of(self, view: SnapshotView) -> Mapping[str, str]:
-        """`{probe: blob id}`, good until the next call."""
-        suites = view.snapshot.suites
-        if len(suites) != 1:
-            return view.output_blobs
-        shards = dict(view.below(f"outputs/{suites[0].name}"))
-        for _, shard in self._shards.items() - shards.items():
-            for probe in self._records(view, shard):
-                self._blobs.pop(probe, None)
-        for _, shard in shards.items() - self._shards.items():
-            self._blobs |= self._records(view, shard)
-        self._shards = shards
-        return self._blobs
-
-    def _records(self, view: SnapshotView, shard: str) -> Mapping[str, str]:
-        if shard not in self._read:
-            self._read[shard] = view.records_in(shard)
-        return self._read[shard]
+def _captured(info: CommitInfo) -> bool:
+    return info.snapshot is not None and info.snapshot.capability is not None

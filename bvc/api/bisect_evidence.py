@@ -120,6 +120,8 @@ def stir(line: Sequence[Shown]) -> float:
 
 
 def _moved(a: Shown, b: Shown) -> float:
+    if a.means == b.means:
+        return 0.0
     rates: tuple[Sequence[float], ...] = a.means, b.means
     if math.isnan(sum(a.means)) or math.isnan(sum(b.means)):
         both = [(x, y) for x, y in zip(*rates, strict=True) if x == x and y == y]

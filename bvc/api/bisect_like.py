@@ -30,6 +30,8 @@ _FAR, _NEAR = 1.5, -0.5
 _STEEP = 1.25
 """How far `squashed` draws together. Less finds fewer steps and names hardly fewer commits of pure drift, of which
 `docs/bisect.md` says how often that happens."""
+_BETWEEN = 3
+"""Commits between the ends up to which the asked confidence is enough (see `asked_of`)."""
 
 Table = Mapping[str, float]
 _CHANNEL_KINDS = ("logprob",)
@@ -137,6 +139,17 @@ class LikeJudge:
             squares = (number**power for number in (from_old, from_new, whole))
             found.append(place(*squares))
         return squashed(sum(found) / len(found)) if found else None
+
+
+def asked_of(confidence: float, steps: int) -> float:
+    """The probability that one of so many steps must have to be named, so that drift alone names one no more often than
+    the `confidence` that is asked for leaves open.
+
+    Drift adds up: places of commits that follow each other go together, where the model of one jump takes them for so
+    many looks of their own, and of more steps the largest is larger beside the others. So what is left open is shared
+    among the commits between the ends.
+    """
+    return 1 - (1 - confidence) * min(1.0, _BETWEEN / max(1, steps - 1))
 
 
 def place(from_old: float, from_new: float, whole: float) -> float:

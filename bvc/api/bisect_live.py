@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bvc.api.bisect_evidence import Shown, complete, worth
-from bvc.api.capture_more import CaptureOptions, capture
 from bvc.api.checkpoints import PairOptions
 from bvc.records import CommitInfo
 from bvc.repository.repository import Repository
@@ -79,6 +78,8 @@ class Visitor:
     def visit(self, wanted: Wanted) -> Seconds:
         """Captures what is wanted and attaches it. Raises as `bvc.api.capture_more.capture` does; the same call again
         goes on where it stopped."""
+        from bvc.api.capture_more import CaptureOptions, capture
+
         clock = _Clock(self._how.report)
         started = time.monotonic()
         options = CaptureOptions(author=self._author)

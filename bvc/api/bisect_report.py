@@ -47,7 +47,8 @@ def waiting(state: State) -> BisectResult:
 def report(state: State, found: Situation, notes: Sequence[str] = (), *, explained: bool = True) -> BisectResult:
     """The result of a situation, `explained` by what the culprit changed."""
     conclusion, repository = found.conclude(), state.repository
-    infos = [_info(repository, commit) for commit in found.lineage.commits]
+    attached = repository.attached
+    infos = [attached.merged(repository.info(commit)) for commit in found.lineage.commits]
     culprit = None if conclusion.culprit is None else infos[conclusion.culprit]
     step = found.step
     return BisectResult(

@@ -65,6 +65,9 @@ class Search:
     _moving: float | None = None
     _found: tuple[History, Situation] | None = None
 
+    def __post_init__(self) -> None:
+        self._attached = self.repository.attached
+
     @property
     def repository(self) -> Repository:
         """The project's store."""
@@ -98,7 +101,7 @@ class Search:
     def info(self, commit: str) -> CommitInfo:
         """A commit, with what was attached to it."""
         if commit not in self._infos:
-            self._infos[commit] = self.repository.attached.merged(self.repository.store.history.info(commit))
+            self._infos[commit] = self._attached.merged(self.repository.info(commit))
         return self._infos[commit]
 
     def captured(self, commit: str) -> bool:
@@ -122,6 +125,7 @@ class Search:
         """More of this commit was captured."""
         self._shown.pop(commit, None)
         self._infos.pop(commit, None)
+        self._attached = self.repository.attached
         self._moving = self._found = None
 
     def situation(self) -> Situation:
@@ -156,13 +160,14 @@ class Search:
         ends = {*self.lineage.good, self.lineage.bad, *(visit.commit for visit in self.state.visits())}
         everything = isinstance(self.judge, BehaviorJudge) or len(self.lineage.commits) <= READ_ALL
         wanted = self.lineage.commits if everything else [c for c in self.lineage.commits if c in ends]
+        if isinstance(self.judge, BehaviorJudge):
+            self._shown |= self.judge.shown_of([c for c in wanted if c not in self._shown], self.visitor.report)
+            self.judge.flush()
         out = set()
         for number, commit in enumerate(wanted):
             if number % _REPORTED == 0 and len(wanted) > _REPORTED:
                 self.visitor.report(Progress("reading what is stored", number, len(wanted)))
             out |= {commit} if self.shown(commit) is not None else set()
-        if isinstance(self.judge, BehaviorJudge):
-            self.judge.flush()
         return out
 
     def _situation(self, read: set[str], *, stored: bool) -> Situation:
@@ -227,7 +232,7 @@ class Search:
     def _plan(self, *, stored: bool) -> BisectPlan:
         settings = self.state.settings
         plan = BisectPlan(
-            confidence=settings.confidence,
+            confidence=self._asked,
             exact=self.state.exact,
             max_loads=settings.max_loads,
             max_draws=settings.max_draws,
@@ -239,6 +244,16 @@ class Search:
         if loads and draws:
             plan = replace(plan, load_cost=max(median(loads), 1e-3), draw_cost=max(median(draws), 1e-6))
         return replace(plan, available=self._available(stored=stored))
+
+    @property
+    def _asked(self) -> float:
+        """The confidence that is asked for; by likeness it takes more, the more steps there are."""
+        confidence = self.state.settings.confidence
+        if not self.state.settings.like_bad:
+            return confidence
+        from bvc.api.bisect_like import asked_of
+
+        return asked_of(confidence, len(self.lineage.commits) - len(self.lineage.span.good))
 
     def _available(self, *, stored: bool) -> Mapping[int, int]:
         """What each commit has left to give: nothing more where no model can or may be run."""

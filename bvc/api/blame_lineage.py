@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bvc.api.search_changes import Edge, change_history
+from bvc.api.search_changes import ChangeHistory, Edge, change_history
 from bvc.errors import NotComparable
 from bvc.repository.repository import Repository
 
@@ -64,7 +64,11 @@ class Recorded:
 
 def recorded_lineage(repository: Repository, head: str, progress: Report | None = None) -> Recorded:
     """What is recorded of all that commit `head` (full id) reaches. Raises NotComparable where nothing is."""
-    history = change_history(repository, [head], progress)
+    return recorded_of(repository, head, change_history(repository, [head], progress))
+
+
+def recorded_of(repository: Repository, head: str, history: ChangeHistory) -> Recorded:
+    """What is recorded of the commits of a history that ends at `head`. Raises NotComparable where nothing is."""
     commits = tuple(commit for commit in reversed(history.order) if commit in history.edges)
     if not commits:
         raise NotComparable(

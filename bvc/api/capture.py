@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bvc.api.capture_plan import Plan, key_of, plan, recaptured_ids, shrunk_key, shrunk_recipe
+from bvc.api.checkpoints import opener
 from bvc.api.commit_records import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
+from bvc.api.encoding import encoded, encoder_of, lacking, usual_dictionary
 from bvc.api.lineage import lineage_notes
 from bvc.api.references import Known, held_reference, known_references
 from bvc.capture.identity import identify, tokenizer_folder
 from bvc.capture.journal import Journal
 from bvc.capture.recipe import make_recipe
 from bvc.capture.runner import CaptureRun, Work, capture_all
+from bvc.dictionaries import StoredDictionary
 from bvc.errors import DamagedObject
 from bvc.records import Capability, ModelIdentity, Probe, Recipe, Snapshot
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
-from bvc.repository.snapshot_writer import Extended, Fresh, Source, Stored
-
-if TYPE_CHECKING:
-    from bvc.capture.engine import Engine
+from bvc.repository.snapshot_writer import Encoded, Extended, Fresh, Source, Stored
 
 _OVERRIDES = ("dtype", "device", "draws", "max_new_tokens", "seed")
 
@@ -43,11 +43,14 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
     recipe, remarks = fitting(repository, model, wanted, fixed=options.batch_size is not None)
     probes = unique_probes(suites)
     known = known_references(repository, list(probes.values()), target.parents)
-    work = Planned(repository, probes, known, model, recipe, reuse=options.reuse)
+    stored, without = usual_dictionary(repository, model, options.engine)
+    work = Planned(repository, probes, known, model, recipe, reuse=options.reuse, dictionary=stored)
     work.plan_again(recaptured_ids(list(probes), repository.config.recapture))
-    journal = Journal.open(repository.captures_folder / key_of(model, recipe).hex(), model, recipe)
+    digest = None if stored is None else stored.spec.digest
+    journal = Journal.open(repository.captures_folder / key_of(model, recipe).hex(), model, recipe, digest)
     try:
-        run = capture_all(partial(_engine, model, recipe, options), work.work(journal), journal, options.report)
+        open_engine = opener(model, recipe, options, encoder_of(repository, stored))
+        run = capture_all(open_engine, work.work(journal), journal, options.report)
         assembled = work.assemble(journal, run)
         capability, table = captured_facts(run, assembled.sources)
         snapshot = Snapshot(
@@ -57,8 +60,9 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
             capability=capability,
             noise=noise_of(assembled, capability, table),
             counts=counts(work.probes, run.recipe, assembled.recaptures),
+            dictionary=digest,
         )
-        notes = (*lineage_notes(repository, model, target.parents), *remarks, *run.notes)
+        notes = (*lineage_notes(repository, model, target.parents), *remarks, *without, *run.notes)
     except BaseException:
         journal.close()
         raise
@@ -72,6 +76,7 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
         token_texts=captured_texts(run, assembled.sources),
         keys=() if run.recipe.digest == wanted.digest else (shrunk_key(model, wanted),),
         notes=notes,
+        dictionary=None if stored is None else stored.spec,
         finish=lambda done: journal.clear() if done else journal.close(),
     )
 
@@ -107,14 +112,6 @@ def _recipe(repository: Repository, options: CommitOptions, model: ModelIdentity
     return recipe if options.engine is None else replace(recipe, engine=options.engine.name)
 
 
-def _engine(model: ModelIdentity, recipe: Recipe, options: CommitOptions) -> Engine:
-    if options.engine is not None:
-        return options.engine.open(model, recipe)
-    from bvc.capture.transformers_engine import open_engine
-
-    return open_engine(model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
-
-
 class Assembled:
     """Where each probe's two captures are."""
 
@@ -137,8 +134,10 @@ class Planned:
         near: Sequence[SnapshotView] = (),
         *,
         reuse: bool = True,
+        dictionary: StoredDictionary | None = None,
     ) -> None:
         self.probes = probes
+        self._dictionary = dictionary
         self._plan = partial(plan, repository, model=model, recipe=recipe, near=near, reuse=reuse)
         self.main = self._plan(probes, references)
         self.again = Plan({}, {}, {})
@@ -163,6 +162,10 @@ class Planned:
             recaptures=self.again.requests(),
             held=self.main.held,
             held_again=self.again.held,
+            encode=(
+                *lacking(self.probes, self.main.held, self._dictionary, again=False),
+                *lacking(self.probes, self.again.held, self._dictionary, again=True),
+            ),
         )
 
     def assemble(self, journal: Journal, run: CaptureRun) -> Assembled:
@@ -173,7 +176,11 @@ class Planned:
         done = journal.done(again=True)
         sources: dict[str, Source] = {p: held.get(p, fresh) for p in self.probes}
         again = (p for p in self.again.probes if p in held_again or p in done)
-        return Assembled(sources, {p: held_again.get(p, fresh_again) for p in again})
+        recaptures: dict[str, Source] = {p: held_again.get(p, fresh_again) for p in again}
+        return Assembled(
+            encoded(sources, journal, self._dictionary, again=False),
+            encoded(recaptures, journal, self._dictionary, again=True),
+        )
 
 
 def captured_facts(run: CaptureRun, sources: Mapping[str, Source]) -> tuple[Capability, Any]:
@@ -195,9 +202,10 @@ def captured_texts(run: CaptureRun, sources: Mapping[str, Source]) -> Any:
 
 
 def _stored(source: Source) -> Stored | None:
-    """The earlier commit's captures behind a source, whatever draws were added to them."""
-    base = source.base if isinstance(source, Extended) else source
-    return base if isinstance(base, Stored) else None
+    """The earlier commit's captures behind a source, whatever draws and features were added to them."""
+    while isinstance(source, Extended | Encoded):
+        source = source.base
+    return source if isinstance(source, Stored) else None
 
 
 def noise_of(assembled: Assembled, capability: Capability, table: Any) -> Mapping[str, Any]:

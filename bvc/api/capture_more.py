@@ -14,6 +14,14 @@ from bvc.api.capture import Assembled, Planned, captured_facts, captured_texts, 
 from bvc.api.capture_plan import key_of, plan, recaptured_ids, shrunk_key
 from bvc.api.checkpoints import PairOptions, find_checkpoint, opener
 from bvc.api.commit_records import unique_probes
+from bvc.api.encoding import (
+    OpenEncoder,
+    encoder_of,
+    fitting_dictionary,
+    needed_dictionary,
+    usual_dictionary,
+    with_features_of,
+)
 from bvc.api.references import Known, held_reference, known_references
 from bvc.api.refs import local_offset
 from bvc.api.suites import selected_suites
@@ -22,8 +30,10 @@ from bvc.capture.identity import tokenizer_folder
 from bvc.capture.journal import Journal
 from bvc.capture.recipe import make_recipe
 from bvc.capture.runner import CaptureRun, DrawRequest, capture_all
+from bvc.dictionaries import StoredDictionary
 from bvc.errors import BvcError, NotComparable, UsageError
 from bvc.records import CommitInfo, ModelIdentity, Probe, Recipe, Snapshot, Suite, SuiteEntry
+from bvc.repository.dictionaries import feature_dictionary, find_dictionary
 from bvc.repository.notes import NoteAuthor, already_attached, attach_captures
 from bvc.repository.repository import BEHAVIORS_FILE, Repository
 from bvc.repository.revisions import find_probe, resolve
@@ -42,12 +52,13 @@ _NOT_SETTINGS = ("engine", "environment")
 @dataclass(frozen=True)
 class CaptureOptions:
     """What is to be captured: `more_draws` further draws of every probe (or of `probes`: labels, ids, abbreviations),
-    the probes of `suites` that a commit lacks; `checkpoint` is where the model is now. What a commit lacks altogether
-    is always captured."""
+    the probes of `suites` that a commit lacks, the `features` of the project's dictionary; `checkpoint` is where the
+    model is now. What a commit lacks altogether is always captured."""
 
     more_draws: int = 0
     probes: Sequence[str] = ()
     suites: Sequence[str] = ()
+    features: bool = False
     checkpoint: str | None = None
     author: str = "unknown <unknown@localhost>"
 
@@ -93,15 +104,15 @@ class _Engines:
 
     def __init__(self, how: PairOptions) -> None:
         self._how = how
-        self._key: tuple[str, str] | None = None
+        self._key: tuple[str, str, str | None] | None = None
         self._engine: Engine | None = None
 
-    def open(self, model: ModelIdentity, recipe: Recipe) -> Engine:
-        """The engine, loaded if need be; at most one is in memory."""
-        key = model.fingerprint, recipe.digest
+    def open(self, model: ModelIdentity, recipe: Recipe, digest: str | None, encoder: OpenEncoder | None) -> Engine:
+        """The engine, loaded if need be with the dictionary of `digest`; at most one is in memory."""
+        key = model.fingerprint, recipe.digest, digest
         if self._engine is None or self._key != key:
             self.close()
-            self._engine, self._key = opener(model, recipe, self._how)(), key
+            self._engine, self._key = opener(model, recipe, self._how, encoder)(), key
         return self._engine
 
     def close(self) -> None:
@@ -135,6 +146,7 @@ class _Work:
         self.how = how
         self.engines = engines
         self.notes: list[str] = []
+        self.dictionary: StoredDictionary | None = None
         self._look()
 
     def _look(self) -> None:
@@ -164,7 +176,9 @@ class _Work:
         option = "--checkpoint PATH"
         model = find_checkpoint(self.repository, self.own.id, self.what.checkpoint, option, self.how).identity
         recipe = self._recipe(model)
-        journal = Journal.open(self.repository.captures_folder / key_of(model, recipe).hex(), model, recipe)
+        self.dictionary = self._choose_dictionary(model)
+        folder = self.repository.captures_folder / key_of(model, recipe).hex()
+        journal = Journal.open(folder, model, recipe, self._digest)
         try:
             self._look_again()
             done = self._attach(model, recipe, journal)
@@ -177,7 +191,25 @@ class _Work:
     def _lacks(self) -> bool:
         if not self.captured or self.what.more_draws or self.probes.keys() - self.view.output_blobs.keys():
             return True
+        if self.what.features and feature_dictionary(self.view) != needed_dictionary(self.repository).spec.digest:
+            return True
         return bool(self._again() - self._held_again())
+
+    def _choose_dictionary(self, model: ModelIdentity) -> StoredDictionary | None:
+        """The dictionary of the snapshot that is attached: the one asked for, else that of the captures at hand, else
+        the one of new commits."""
+        if self.what.features:
+            return fitting_dictionary(self.repository, model, self.how.engine)
+        if self.captured:
+            held = feature_dictionary(self.view)
+            return None if held is None else find_dictionary(self.repository, held)
+        stored, remarks = usual_dictionary(self.repository, model, self.how.engine)
+        self.notes += remarks
+        return stored
+
+    @property
+    def _digest(self) -> str | None:
+        return None if self.dictionary is None else self.dictionary.spec.digest
 
     # What is to be run
 
@@ -189,12 +221,12 @@ class _Work:
         like = stored if near is None else near.snapshot.recipe
         given = {"dtype": self.how.dtype, "device": self.how.device, "batch_rows": self.how.batch_size}
         if stored is not None:
-            now = self._now(model, _settings(stored))
+            now = self._now(model, settings_of(stored))
             if now.digest != stored.digest:
                 raise _another_recipe(self.own, stored, now)
             return stored
         own = self._now(model, given)
-        wanted = own if like is None else self._now(model, {**_settings(like), **_set(given)})
+        wanted = own if like is None else self._now(model, {**settings_of(like), **_set(given)})
         if near is not None and wanted.digest != own.digest:
             self.notes.append(f"captured under the settings of commit {near.info.id[:10]}, so that they compare")
         if not self.what.probes:
@@ -254,8 +286,9 @@ class _Work:
     # Running and attaching
 
     def _attach(self, model: ModelIdentity, recipe: Recipe, journal: Journal) -> CaptureEntry:
+        near = [self.view] if self.captured else []
         planned = Planned(
-            self.repository, self.probes, self._references(), model, recipe, [self.view] if self.captured else []
+            self.repository, self.probes, self._references(), model, recipe, near, dictionary=self.dictionary
         )
         planned.plan_again(sorted(self._again()))
         draws = self._draws(recipe)
@@ -266,11 +299,16 @@ class _Work:
             if p not in elsewhere
         ]
         work = replace(planned.work(journal), more=more, fixed=self.captured)
-        run = capture_all(partial(self.engines.open, model, recipe), work, journal, self.how.report, keep=True)
+        encoder = encoder_of(self.repository, self.dictionary)
+        open_engine = partial(self.engines.open, model, recipe, self._digest, encoder)
+        run = capture_all(open_engine, work, journal, self.how.report, keep=True)
         self.notes += run.notes
         assembled = planned.assemble(journal, run)
         further = _further(journal, more)
-        sources = {p: elsewhere.get(p) or further(p, source) for p, source in assembled.sources.items()}
+        sources = {
+            p: with_features_of(elsewhere[p], source, self.dictionary) if p in elsewhere else further(p, source)
+            for p, source in assembled.sources.items()
+        }
         if run.recipe.digest != recipe.digest:
             self._note_shrunk(model, recipe)
         return self._write(Assembled(sources, assembled.recaptures), run, draws)
@@ -300,6 +338,7 @@ class _Work:
             capability=capability,
             noise=noise_of(made, capability, table),
             counts=counts(self.probes, recipe, made.recaptures),
+            dictionary=self._digest,
         )
         draft = SnapshotDraft(
             snapshot,
@@ -309,6 +348,7 @@ class _Work:
             bucket_table=table,
             token_texts=captured_texts(run, made.sources),
             behaviors=self._behaviors(),
+            dictionary=None if self.dictionary is None else self.dictionary.spec,
         )
         now = int(time.time())
         store = self.repository.store
@@ -316,7 +356,8 @@ class _Work:
             tree = write_snapshot(transaction, draft)
             by = NoteAuthor(self.what.author, now, local_offset(now))
             note = attach_captures(transaction, store, self.own.id, tree, snapshot, self.base, by)
-        return self._entry(note, run, draws.added(), ())
+        told = [] if not run.encoded else [f"features of {run.encoded} probes were added to what was captured before"]
+        return self._entry(note, run, draws.added(), told)
 
     def _behaviors(self) -> bytes | None:
         blob = self.view.folder(BEHAVIORS_FILE)
@@ -397,7 +438,8 @@ def _descendants(repository: Repository, info: CommitInfo) -> Iterator[CommitInf
             yield other
 
 
-def _settings(recipe: Recipe) -> dict[str, Any]:
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """The settings of a recipe, for `make_recipe`: all but the engine and what it ran on."""
     return {f.name: getattr(recipe, f.name) for f in fields(Recipe) if f.name not in _NOT_SETTINGS}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bvc.api.commit_records import EngineChoice, Report, silent
+from bvc.api.commit_records import CommitOptions, EngineChoice, Report, silent
 from bvc.capture.identity import identify, tokenizer_folder
 from bvc.capture.recipe import make_recipe
 from bvc.errors import BadInput, EngineError
@@ -16,7 +16,7 @@ from bvc.repository.repository import Repository
 from bvc.results import Progress
 
 if TYPE_CHECKING:
-    from bvc.capture.engine import Engine
+    from bvc.capture.engine import Engine, FeatureEncoder
 
 _TRAILER = "Bvc-Location"
 
@@ -145,16 +145,25 @@ def pair_recipe(repository: Repository, model: ModelIdentity, options: PairOptio
     return recipe if options.engine is None else replace(recipe, engine=options.engine.name)
 
 
-def opener(model: ModelIdentity, recipe: Recipe, options: PairOptions) -> Callable[[], Engine]:
-    """What loads a checkpoint when it is its turn."""
+def opener(
+    model: ModelIdentity,
+    recipe: Recipe,
+    options: PairOptions | CommitOptions,
+    encoder: Callable[[], FeatureEncoder] | None = None,
+) -> Callable[[], Engine]:
+    """What loads a checkpoint when it is its turn, and with it the dictionary that `encoder` loads."""
 
     def open_() -> Engine:
         if options.engine is not None:
-            return options.engine.open(model, recipe)
+            return options.engine.load(model, recipe, encoder)
         from bvc.capture.transformers_engine import open_engine
 
         return open_engine(
-            model, recipe, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code
+            model,
+            recipe,
+            allow_pickle=options.allow_pickle,
+            trust_remote_code=options.trust_remote_code,
+            encoder=None if encoder is None else encoder(),
         )
 
     return open_

@@ -100,6 +100,7 @@ def _write(
             bucket_table=captures.bucket_table,
             token_texts=captures.token_texts,
             behaviors=behaviors.read_bytes() if behaviors.is_file() else None,
+            dictionary=captures.dictionary,
         )
         tree = write_snapshot(transaction, draft)
         new = transaction.commit(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bvc.api.suites import selected_suites
-from bvc.capture.engine import Engine
+from bvc.capture.engine import Engine, FeatureEncoder
+from bvc.dictionaries import DictionarySpec
 from bvc.records import ModelIdentity, Probe, Recipe, Snapshot, Suite, SuiteEntry
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_writer import Source
@@ -23,10 +24,18 @@ def silent(_: Progress) -> None:
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Another engine than transformers: `name` stands in the recipe, `open` loads a checkpoint to capture under it."""
+    """Another engine than transformers: `name` stands in the recipe, `open` loads a checkpoint to capture under it, and
+    `open_encoding` one that records the features of a dictionary too (None: it cannot)."""
 
     name: str
     open: Callable[[ModelIdentity, Recipe], Engine]
+    open_encoding: Callable[[ModelIdentity, Recipe, FeatureEncoder], Engine] | None = None
+
+    def load(self, model: ModelIdentity, recipe: Recipe, encoder: Callable[[], FeatureEncoder] | None) -> Engine:
+        """The engine, with a dictionary where one is given and it takes one."""
+        if encoder is None or self.open_encoding is None:
+            return self.open(model, recipe)
+        return self.open_encoding(model, recipe, encoder())
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Target:
 class Captures:
     """What a capture brought together, ready to be written. `finish(done)` ends the capture: with True it clears what
     was kept for resuming, since the commit holds it now; with False it keeps it. `keys` are those of the capture cache
-    under which the commit is to be found beside the one of its recipe."""
+    under which the commit is to be found beside the one of its recipe; `dictionary` is what its features are of."""
 
     snapshot: Snapshot
     suites: tuple[Suite, ...]
@@ -92,6 +101,7 @@ class Captures:
     token_texts: Any = None
     keys: tuple[bytes, ...] = ()
     notes: tuple[str, ...] = ()
+    dictionary: DictionarySpec | None = None
     finish: Callable[[bool], None] = lambda _: None
 
 

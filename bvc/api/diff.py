@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bvc.api.background import Judging, background
 from bvc.api.behavior_diff import behavior_diffs
 from bvc.api.sides import shared_blocks, two_sides
 from bvc.compare.diff import Comparison, compare
 from bvc.errors import NotComparable, UsageError
+from bvc.repository.dictionaries import feature_dictionary
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import parse_range, resolve
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.results import BehaviorDiff, DiffResult
 
 ARRAYS = frozenset({"logprob", "activation"})
+LATENTS = 5
+"""Latents that a diff names; `bvc features diff` has more of them."""
 
 
 def diff(
@@ -41,7 +45,8 @@ def diff(
         background=background(repository, left, right, sides, channels, judging),
     )
     behaviors = behavior_diffs(repository, left, right) if not channels or "text" in channels else ()
-    return _result(left, right, comparison, behaviors)
+    result = _result(left, right, comparison, behaviors)
+    return result if channels else _with_latents(result, repository, left, right)
 
 
 def diff_sides(repository: Repository, a: str | None, b: str | None) -> tuple[str, str]:
@@ -82,3 +87,15 @@ def _result(
         only_b=comparison.only_b,
         logprob_unit=comparison.logprob_unit,
     )
+
+
+def _with_latents(result: DiffResult, repository: Repository, left: SnapshotView, right: SnapshotView) -> DiffResult:
+    """`result` with the first latents that stand out, where both sides have features."""
+    if feature_dictionary(left) is None or feature_dictionary(right) is None:
+        return result
+    from bvc.api.features_pairs import standing_latents
+
+    found = standing_latents(repository, left, right, LATENTS)
+    if found is None:
+        return result
+    return replace(result, latents=found.latents, latent_yield=(found.found, *found.null_yield))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bvc.repository.repository import Repository
+from bvc.repository.snapshot_view import records_in
 from bvc.store import graph
 from bvc.store.changes import Change, changes_key, held_key, pack_changes, unpack_changes
 from bvc.store.environment import Row
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
 Report = Callable[["Progress"], None]
 
 _YES, _NO = b"\1", b"\0"
-_FLUSH = 200
-"""Rows that are written to the index at once."""
+_FLUSH = 1 << 22
+"""Bytes of rows that are written to the index at once."""
 _KEPT = 64
 """Commits whose folders are kept while their neighbors are read."""
+_LISTED = 100_000
+"""Records of answers in listings that are kept, since most stand in many commits, before all are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,12 @@ class ChangeHistory:
 
 def change_history(repository: Repository, starts: Iterable[str], progress: Report | None = None) -> ChangeHistory:
     """The changes of all commits that `starts` (full ids) reach; what the index lacks is read, and remembered."""
-    return _Reader(repository, progress).read(tuple(graph.walk(starts, repository.store.history.node)))
+    return changes_among(repository, tuple(graph.walk(starts, repository.store.history.node)), progress)
+
+
+def changes_among(repository: Repository, order: tuple[str, ...], progress: Report | None = None) -> ChangeHistory:
+    """The changes of some commits (full ids, children before their parents), as if before them were nothing."""
+    return _Reader(repository, progress).read(order)
 
 
 @dataclass
@@ -71,8 +79,15 @@ class _Reader:
     repository: Repository
     progress: Report | None
     _sides: dict[str, str] = field(default_factory=dict)
+    _suites: dict[str, _Suites] = field(default_factory=dict)
     _folders: dict[str, _Folders] = field(default_factory=dict)
+    _listings: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _listed: int = 0
     _waiting: list[Row] = field(default_factory=list)
+    _bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self._attached = self.repository.attached
 
     def read(self, order: tuple[str, ...]) -> ChangeHistory:
         self._sides = self._all_sides(order)
@@ -96,11 +111,9 @@ class _Reader:
 
     def _all_sides(self, order: tuple[str, ...]) -> dict[str, str]:
         """What names the content of each commit: its id, or the tree attached to it."""
-        attached = self.repository.attached
-        info = self.repository.store.history.info
+        tree_of, info = self._attached.tree_of, self.repository.info
         return {
-            commit: (attached.tree_of(info(commit)) or commit) if commit in attached.trees else commit
-            for commit in order
+            commit: (tree_of(info(commit)) or commit) if commit in self._attached.trees else commit for commit in order
         }
 
     def _side(self, commit: str | None) -> str | None:
@@ -120,8 +133,14 @@ class _Reader:
         return held
 
     def _has_answers(self, commit: str) -> bool:
-        view = self.repository.snapshot(commit)
-        return view.info.snapshot is not None and view.folder("outputs") is not None
+        view = self._view(commit)
+        outputs = None if view.info.snapshot is None else view.folder("outputs")
+        if outputs is not None:
+            self._suites[commit] = _suites_of(view, outputs)
+        return outputs is not None
+
+    def _view(self, commit: str) -> SnapshotView:
+        return self.repository.view(self.repository.info(commit), self._attached)
 
     def _bases(self, order: tuple[str, ...], held: set[str]) -> dict[str, tuple[str | None, ...]]:
         """For each commit the commits with answers that it is compared with."""
@@ -129,12 +148,12 @@ class _Reader:
         bases: dict[str, tuple[str | None, ...]] = {}
         for commit in reversed(order):
             parents = self.repository.store.history.node(commit).parents
-            bases[commit] = tuple(dict.fromkeys(nearest[parent] for parent in parents)) or (None,)
+            bases[commit] = tuple(dict.fromkeys(nearest.get(parent) for parent in parents)) or (None,)
             nearest[commit] = commit if commit in held else bases[commit][0]
         return bases
 
     def _compare(self, base: str | None, commit: str) -> Iterator[Change]:
-        old = _Folders.empty() if base is None else self._folders_of(base)
+        old = _Folders({}, self._shard) if base is None else self._folders_of(base)
         new = self._folders_of(commit)
         for probe in sorted(_touched(old, new)):
             before, after = old.record(probe), new.record(probe)
@@ -142,20 +161,39 @@ class _Reader:
                 yield Change(bytes.fromhex(probe), _id(before), _id(after))
 
     def _folders_of(self, commit: str) -> _Folders:
-        found = self._folders.pop(commit, None) or _Folders.of(self.repository.snapshot(commit))
+        found = self._folders.pop(commit, None) or self._read_folders(commit)
         self._folders[commit] = found
         if len(self._folders) > _KEPT:
             del self._folders[next(iter(self._folders))]
         return found
 
+    def _read_folders(self, commit: str) -> _Folders:
+        suites = self._suites.pop(commit, None)
+        if suites is None:
+            view = self._view(commit)
+            suites = _suites_of(view, view.folder("outputs") or "")
+        tree = self.repository.store.objects.raw_tree
+        return _Folders({suite: {name: oid for _, name, oid in tree(folder)} for suite, folder in suites}, self._shard)
+
+    def _shard(self, folder: bytes) -> Mapping[str, str]:
+        """`{probe: record}` of one folder of answers."""
+        tree = folder.hex()
+        if tree not in self._listings:
+            if self._listed > _LISTED:
+                self._listings, self._listed = {}, 0
+            self._listings[tree] = found = records_in(self.repository.store, tree)
+            self._listed += len(found)
+        return self._listings[tree]
+
     def _remember(self, key: bytes, row: bytes) -> None:
         self._waiting.append((key, row))
-        if len(self._waiting) >= _FLUSH:
+        self._bytes += len(key) + len(row)
+        if self._bytes >= _FLUSH:
             self._flush()
 
     def _flush(self) -> None:
         self.repository.store.index.environment.remember(self._waiting)
-        self._waiting = []
+        self._waiting, self._bytes = [], 0
 
     def _tell(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
@@ -164,33 +202,26 @@ class _Reader:
             self.progress(Progress(what, done, total))
 
 
-@dataclass
+_Suites = tuple[tuple[str, str], ...]
+"""The suites of a snapshot, in its order, with the folder (tree id) of the answers to each."""
+
+
+def _suites_of(view: SnapshotView, outputs: str) -> _Suites:
+    folders = {entry.name: entry.oid for entry in view.store.objects.tree(outputs)}
+    return tuple((entry.name, folders[entry.name]) for entry in view.snapshot.suites if entry.name in folders)
+
+
+@dataclass(frozen=True)
 class _Folders:
-    """The folders of one commit's answers: per suite `{shard: tree}`, each tree read when it is asked for."""
+    """The folders of one commit's answers: per suite `{shard: tree}`, as Git has them; each is read when asked for."""
 
-    suites: Mapping[str, Mapping[str, str]]
-    listing: Callable[[str], Mapping[str, str]]
-    _read: dict[str, Mapping[str, str]] = field(default_factory=dict)
-
-    @classmethod
-    def empty(cls) -> _Folders:
-        return cls({}, lambda tree: {})  # noqa: ARG005 - nothing to list
-
-    @classmethod
-    def of(cls, view: SnapshotView) -> _Folders:
-        suites = {entry.name: view.below(f"outputs/{entry.name}") for entry in view.snapshot.suites}
-        return cls(suites, view.records_in)
-
-    def shard(self, tree: str) -> Mapping[str, str]:
-        """`{probe: record}` of one shard."""
-        if tree not in self._read:
-            self._read[tree] = self.listing(tree)
-        return self._read[tree]
+    suites: Mapping[str, Mapping[bytes, bytes]]
+    shard: Callable[[bytes], Mapping[str, str]]
 
     def record(self, probe: str) -> str | None:
         """The record of a probe's answers; of one that several suites hold, in the last of them, as in a view."""
         for shards in reversed(list(self.suites.values())):
-            tree = shards.get(probe[:2])
+            tree = shards.get(probe[:2].encode())
             found = None if tree is None else self.shard(tree).get(probe)
             if found is not None:
                 return found
@@ -202,10 +233,8 @@ def _touched(old: _Folders, new: _Folders) -> set[str]:
     touched: set[str] = set()
     for suite in old.suites.keys() | new.suites.keys():
         before, after = old.suites.get(suite, {}), new.suites.get(suite, {})
-        for name in before.keys() | after.keys():
-            if before.get(name) != after.get(name):
-                for side, shards in ((old, before), (new, after)):
-                    touched.update(side.shard(shards[name]) if name in shards else ())
+        for _, tree in before.items() ^ after.items():
+            touched.update(new.shard(tree))
     return touched
 
 

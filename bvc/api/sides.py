@@ -12,10 +12,17 @@ from bvc.repository.pairs import PairedBlock, paired_blocks
 from bvc.repository.snapshot_view import SnapshotView
 
 
-def two_sides(left: SnapshotView, right: SnapshotView, *, arrays: bool = True, noise: bool = True) -> tuple[Side, Side]:
-    """Both snapshots, what they share read once; without `arrays` neither bucket tables nor blocks of re-captures,
-    without `noise` no re-captures at all. Raises NotComparable for a commit without captures."""
-    known = _Records()
+def two_sides(
+    left: SnapshotView,
+    right: SnapshotView,
+    *,
+    arrays: bool = True,
+    noise: bool = True,
+    known: Records | None = None,
+) -> tuple[Side, Side]:
+    """Both snapshots, what they share, or is `known`, read once; without `arrays` neither bucket tables nor blocks of
+    re-captures, without `noise` no re-captures at all. Raises NotComparable for a commit without captures."""
+    known = Records() if known is None else known
     return _side(left, known, arrays, noise), _side(right, known, arrays, noise)
 
 
@@ -26,11 +33,18 @@ def shared_blocks(left: SnapshotView, right: SnapshotView) -> Iterator[PairedBlo
 
 
 @dataclass
-class _Records:
+class Records:
     """Records by blob id: what both sides hold is read once."""
 
     outputs: dict[str, Outputs] = field(default_factory=dict)
     references: dict[str, Reference | None] = field(default_factory=dict)
+
+    def only(self, *views: SnapshotView) -> None:
+        """Forgets what none of `views` holds."""
+        outputs = {blob for view in views for blob in view.output_blobs.values()}
+        references = {blob for view in views for blob in view.reference_blobs.values()}
+        self.outputs = {blob: found for blob, found in self.outputs.items() if blob in outputs}
+        self.references = {blob: found for blob, found in self.references.items() if blob in references}
 
     def missing(self, view: SnapshotView) -> set[str]:
         """The blobs of `view` that are still to be read."""
@@ -49,7 +63,7 @@ class _Records:
         return ProbeSide(self.outputs[output], self.references[reference])
 
 
-def _side(view: SnapshotView, known: _Records, arrays: bool, noise: bool) -> Side:
+def _side(view: SnapshotView, known: Records, arrays: bool, noise: bool) -> Side:
     snapshot = view.snapshot
     if snapshot.capability is None:
         raise NotComparable(

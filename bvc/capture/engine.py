@@ -12,8 +12,9 @@ from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, R
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import torch
 
-    from bvc.evidence import Evidence
+    from bvc.evidence import Evidence, FeatureBlock
 
 
 class EngineOutOfMemory(EngineError):
@@ -53,6 +54,18 @@ class Batch:
     recipe: Recipe
     rows: int
     prompt_tokens: int
+
+
+class FeatureEncoder(Protocol):
+    """A dictionary that reads the stream while a model runs; the engine reads `layer` ("layer.15") for it."""
+
+    layer: str
+    digest: str
+
+    def encode(self, stream: torch.Tensor, held: torch.Tensor) -> FeatureBlock:
+        """The latents of n probes from the stream [n, positions, d] at its layer; `held` [n, positions] bool says
+        which positions count (the others are padding)."""
+        ...
 
 
 class Engine(Protocol):
@@ -99,5 +112,19 @@ class DrawingEngine(Engine, Protocol):
         """The draws number `first` up to the recipe's count of each request of a batch: those that `run` would give.
 
         Raises as `run` does.
+        """
+        ...
+
+
+@runtime_checkable
+class EncodingEngine(Engine, Protocol):
+    """An engine that adds features to earlier captures without running the rest again; another runs it, and only the
+    features are taken."""
+
+    def encode(self, batch: Batch) -> list[FeatureBlock]:
+        """The features of each request of a batch along its reference (which is given, or the probe's own): those that
+        `run` would give.
+
+        Raises as `run` does, and EngineError for an engine that was opened without a dictionary.
         """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,22 @@ class Followed:
     means: Mapping[str, npt.NDArray[np.float32]]
 
 
+@dataclass
+class Streams:
+    """The residual streams of one layer while a batch is read: after the prompts [rows, d], then at each token of the
+    references, pass by pass [rows, c, d]."""
+
+    layer: str
+    prompt: torch.Tensor
+    passes: list[torch.Tensor] = field(default_factory=list)
+
+    def along(self, row: int, path: Path) -> torch.Tensor:
+        """The stream [1, positions, d] (float32) of one path where its log-prob sketch describes the next token; for a
+        path that scores nothing, after the prompt. Padding is no part of it."""
+        whole = torch.cat([self.prompt[row : row + 1], *(piece[row] for piece in self.passes)])
+        return whole[None, : max(1, len(path.scored))].float()
+
+
 def chunk_width(rows: int, vocabulary: int) -> int:
     """Positions per pass. Fixed by the shape, so that long references cost memory in steps and short ones end early."""
     return max(1, min(_CHUNK, _CHUNK_LOGITS // (rows * vocabulary)))
@@ -43,12 +59,18 @@ class Follower:
         self._hookpoints = hookpoints
 
     def follow(
-        self, context: Context, logits: torch.Tensor, paths: Sequence[Path], start: Mapping[str, torch.Tensor]
+        self,
+        context: Context,
+        logits: torch.Tensor,
+        paths: Sequence[Path],
+        start: Mapping[str, torch.Tensor],
+        kept: Streams | None = None,
     ) -> list[Followed]:
         """The evidence along each of `paths`, which begin where `context` (used up) stands.
 
         `logits` [rows, v] are those after the prompts, `start` [rows, d] by layer the residual streams there, which
-        stand in for the mean of a path without any token.
+        stand in for the mean of a path without any token; of its layers the means are taken. `kept` is filled with the
+        streams of its layer.
         """
         rows = len(logits)
         width = chunk_width(rows, logits.shape[-1])
@@ -58,25 +80,21 @@ class Follower:
         sums: dict[str, torch.Tensor] = {}
         for begin in range(0, ids.shape[1], width):
             span = slice(begin, begin + width)
-            scores = self._read(context, ids[:, span], real[:, span], sums)
+            scores, streams = self._read(context, ids[:, span])
+            _add(sums, {layer: streams[layer] for layer in start}, real[:, span])
+            if kept is not None:
+                kept.passes.append(streams[kept.layer])
             pieces.append(self._piece(scores, targets, begin + 1))
         blocks = _gather(pieces, paths)
         means = _means(sums or start, np.maximum(real.sum(1), 1), start, np.asarray(real.any(1)))
         return [Followed(block, {k: v[i] for k, v in means.items()}) for i, block in enumerate(blocks)]
 
-    def _read(
-        self, context: Context, ids: npt.NDArray[np.int64], real: npt.NDArray[np.bool_], sums: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """One pass: logits [rows, c, v]; adds the residual streams at real tokens to `sums` [rows, d] by layer."""
+    def _read(self, context: Context, ids: npt.NDArray[np.int64]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """One pass: logits [rows, c, v], and the residual streams [rows, c, d] by layer."""
         if self._hookpoints is None:
-            return self._forward.extend(context, ids)
+            return self._forward.extend(context, ids), {}
         with self._hookpoints.recording() as streams:
-            scores = self._forward.extend(context, ids)
-        padding = torch.from_numpy(~real).to(scores.device)[:, :, None]
-        for layer, stream in streams.items():
-            part = stream.float().masked_fill(padding, 0.0).sum(1)
-            sums[layer] = sums[layer] + part if layer in sums else part
-        return scores
+            return self._forward.extend(context, ids), streams
 
     def _piece(self, scores: torch.Tensor, targets: Sequence[npt.NDArray[np.int64]], first: int) -> _Piece:
         """Sketches scores [rows, c, v], the distributions at reference positions `first` and on."""
@@ -87,6 +105,28 @@ class Follower:
         tokens = np.array([targets[r][first + c] for r, c in wanted], np.int64)
         chosen = scores[torch.from_numpy(rows), torch.from_numpy(columns)]
         return _Piece(rows, columns + first, self._sketcher.sketch(chosen, tokens))
+
+
+def read_streams(
+    forward: Forward, hookpoints: Hookpoints, context: Context, paths: Sequence[Path], kept: Streams
+) -> None:
+    """Reads `paths` from where `context` (used up) stands, in the passes of `Follower.follow`, for nothing but the
+    streams of one layer, with which `kept` is filled."""
+    rows = len(kept.prompt)
+    width = chunk_width(rows, forward.vocabulary)
+    ids, _ = _layout([p.read for p in paths], rows, width)
+    for begin in range(0, ids.shape[1], width):
+        with hookpoints.recording() as streams:
+            forward.extend(context, ids[:, begin : begin + width], keep=1)
+        kept.passes.append(streams[kept.layer])
+
+
+def _add(sums: dict[str, torch.Tensor], streams: Mapping[str, torch.Tensor], real: npt.NDArray[np.bool_]) -> None:
+    """Adds the streams [rows, c, d] at real tokens to `sums` [rows, d] by layer."""
+    for layer, stream in streams.items():
+        padding = torch.from_numpy(~real).to(stream.device)[:, :, None]
+        part = stream.float().masked_fill(padding, 0.0).sum(1)
+        sums[layer] = sums[layer] + part if layer in sums else part
 
 
 @dataclass(frozen=True)

@@ -88,14 +88,15 @@ class Forward:
         logits, cache = self._call(torch.from_numpy(ids).to(self.device), held, positions, None, keep=1)
         return logits[:, -1], Context(cache, held, held.sum(-1))
 
-    def extend(self, context: Context, ids: npt.NDArray[np.int64]) -> torch.Tensor:
-        """Reads ids [rows, c] after what `context` holds, which grows by them -> logits [rows, c, v]."""
+    def extend(self, context: Context, ids: npt.NDArray[np.int64], keep: int | None = None) -> torch.Tensor:
+        """Reads ids [rows, c] after what `context` holds, which grows by them -> logits [rows, c, v]; with `keep` those
+        of the last positions are enough, and models that can tell give no others."""
         rows, width = ids.shape
         context.mask = torch.cat([context.mask, context.mask.new_ones((rows, width))], dim=1)
         positions = context.position[:, None] + torch.arange(width, device=self.device)
         context.position = context.position + width
         tokens = torch.from_numpy(np.ascontiguousarray(ids)).to(self.device)
-        logits, context.cache = self._call(tokens, context.mask, positions, context.cache, keep=width)
+        logits, context.cache = self._call(tokens, context.mask, positions, context.cache, keep=keep or width)
         return logits
 
     def _call(

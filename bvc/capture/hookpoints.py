@@ -9,6 +9,7 @@ read as the block leaves it, so "layer.30" is *before* the final normalization, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +27,12 @@ def layer_name(passed: int) -> str:
     return f"layer.{passed:02d}"
 
 
+def passed_of(layer: str) -> int | None:
+    """The number of blocks passed at a layer of that name; None for a name that is no layer's."""
+    found = re.fullmatch(r"layer\.([0-9]{2,5})", layer)
+    return None if found is None or int(found[1]) < 1 else int(found[1])
+
+
 def find_blocks(model: torch.nn.Module, depth: int) -> list[torch.nn.Module] | None:
     """The decoder's blocks in order: the first module list of `depth` members; None where there is none."""
     for module in model.modules():
@@ -37,9 +44,11 @@ def find_blocks(model: torch.nn.Module, depth: int) -> list[torch.nn.Module] | N
 class Hookpoints:
     """Reads the residual stream of chosen blocks while a forward pass runs inside `recording`."""
 
-    def __init__(self, blocks: Sequence[torch.nn.Module], fractions: Sequence[float]) -> None:
+    def __init__(self, blocks: Sequence[torch.nn.Module], fractions: Sequence[float], also: Sequence[int] = ()) -> None:
+        """`also` are further layers, by the number of blocks passed."""
         depth = len(blocks)
-        self._blocks = {passed: blocks[passed - 1] for passed in sorted({blocks_passed(f, depth) for f in fractions})}
+        chosen = {blocks_passed(f, depth) for f in fractions}.union(also)
+        self._blocks = {passed: blocks[passed - 1] for passed in sorted(chosen)}
 
     @property
     def layers(self) -> tuple[str, ...]:

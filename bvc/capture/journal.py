@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bvc.evidence import Evidence
+    from bvc.evidence import Evidence, FeatureBlock
 
-VERSION = 1
+VERSION = 2
 _FILE, _LOCK, _NEW = "captures.journal", "lock", "captures.journal.new"
-_COUNTED = ("capture", "draws")
+_COUNTED = ("capture", "draws", "features")
 _PATIENCE = 0.25
 """Seconds to wait for a lock: `interrupted` holds it for an instant."""
+_DELETE = "delete its folder and repeat the command"
 _NUMERIC = re.compile(r"<[iuf][248]|\|[iu]1")
 
 
@@ -49,11 +50,13 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One capture in the journal: where it is, along which reference it was asked for, how many draws it has."""
+    """One capture in the journal: where it is, along which reference it was asked for, how many draws it has, and of
+    which dictionary its features are."""
 
     frame: Frame
     asked: str
     draws: int
+    dictionary: str | None
 
 
 @dataclass(frozen=True)
@@ -69,23 +72,28 @@ class Journal:
 
     `wanted` is the recipe that was asked for; `recipe` the one that all captures in it were made under, which has
     fewer batch rows where memory did not suffice. Captures come in two layouts: that of `recipe`, and (`again`) that of
-    `recipe.other_layout()` for the noise floor.
+    `recipe.other_layout()` for the noise floor. `dictionary` is the digest of the one whose features are wanted; those
+    of others are passed over.
     """
 
-    def __init__(self, folder: Path, lock: int, log: FrameLog, wanted: Recipe, origin: Json) -> None:
+    def __init__(
+        self, folder: Path, lock: int, log: FrameLog, wanted: Recipe, origin: Json, dictionary: str | None
+    ) -> None:
         """Use `Journal.open`."""
         self.folder = folder
         self.wanted = wanted
         self.recipe = wanted
+        self.dictionary = dictionary
         self._lock = lock
         self._log = log
         self._origin = origin
         self._entries: dict[tuple[str, bool], _Entry] = {}
         self._engine: Frame | None = None
         self._draws: dict[tuple[str, int], _Draws] = {}
+        self._features: dict[tuple[str, bool, str], Frame] = {}
 
     @classmethod
-    def open(cls, folder: Path, identity: ModelIdentity, recipe: Recipe) -> Journal:
+    def open(cls, folder: Path, identity: ModelIdentity, recipe: Recipe, dictionary: str | None = None) -> Journal:
         """The journal in `folder`, made when there is none; records of another model or recipe in it are dropped.
 
         Raises Locked naming the process that captures into it, BvcError when the folder cannot be written.
@@ -94,7 +102,7 @@ class Journal:
         try:
             lock = _take_lock(folder)
             try:
-                journal = cls(folder, lock, FrameLog(folder / _FILE), recipe, origin)
+                journal = cls(folder, lock, FrameLog(folder / _FILE), recipe, origin, dictionary)
                 journal._load()
             except BaseException:
                 os.close(lock)
@@ -123,8 +131,11 @@ class Journal:
             self._engine = frame
         elif head["kind"] == "draws":
             self._draws[head["probe"], head["first"]] = _Draws(frame, len(head["draws"]))
+        elif head["kind"] == "features":
+            if head["dictionary"] == self.dictionary:
+                self._features[head["probe"], head["again"], head["along"]] = frame
         else:
-            entry = _Entry(frame, head["asked"], len(head["outputs"]["draws"]))
+            entry = _Entry(frame, head["asked"], len(head["outputs"]["draws"]), head.get("dictionary"))
             self._entries[head["probe"], head["again"]] = entry
 
     def __enter__(self) -> Journal:
@@ -166,7 +177,8 @@ class Journal:
             raise
         log.path = self.folder / _FILE
         self._log.close()
-        self._log, self.recipe, self._entries, self._engine, self._draws = log, recipe, {}, None, {}
+        self._log, self.recipe = log, recipe
+        self._entries, self._engine, self._draws, self._features = {}, None, {}, {}
 
     def has(self, request: ProbeRequest, *, again: bool = False) -> bool:
         """Whether a capture of the probe along that reference, with enough draws, is kept."""
@@ -188,6 +200,8 @@ class Journal:
             "outputs": capture.outputs.to_json(),
             "reference": capture.reference.to_json(),
         }
+        if capture.evidence.feature is not None:
+            head["dictionary"] = self.dictionary
         self._index(self._append(head, arrays), head)
 
     def append_draws(self, probe_id: str, first: int, draws: Sequence[Generation]) -> None:
@@ -205,6 +219,39 @@ class Journal:
         head, _ = self._read(self._draws[probe_id, first].frame)
         return tuple(Generation.from_json(d) for d in head["draws"][:count])
 
+    def reference(self, probe_id: str, *, again: bool = False) -> Reference:
+        """The continuation along which a capture runs. Raises as `read` does."""
+        head, _ = self._read(self._entries[probe_id, again].frame)
+        return Reference.from_json(head["reference"])
+
+    def append_features(
+        self, probe_id: str, reference: Reference, features: FeatureBlock, *, again: bool = False
+    ) -> None:
+        """Keeps the features along a reference of a probe whose other parts an earlier capture holds, as `append`
+        does."""
+        from bvc.evidence import Evidence
+
+        head = {"kind": "features", "again": again, "probe": probe_id, "along": _along(reference)}
+        head["dictionary"] = self.dictionary
+        self._index(self._append(head, _arrays(Evidence(feature=features))), head)
+
+    def has_features(self, probe_id: str, reference: Reference, *, again: bool = False) -> bool:
+        """Whether features of the dictionary along that reference are kept beside a capture."""
+        return (probe_id, again, _along(reference)) in self._features
+
+    def read_features(self, probe_id: str, reference: Reference, *, again: bool = False) -> FeatureBlock:
+        """The features that `append_features` kept. Raises as `read` does."""
+        _, arrays = self._read(self._features[probe_id, again, _along(reference)])
+        found = _evidence(arrays).feature
+        if found is None:
+            raise DamagedObject(f"{self._log.path} holds features without numbers", hint=_DELETE)
+        return found
+
+    def unencoded(self, *, again: bool = False) -> frozenset[str]:
+        """The ids of all probes captured in one layout without features of the dictionary."""
+        kept = ((probe, entry) for (probe, layout), entry in self._entries.items() if layout is again)
+        return frozenset(probe for probe, entry in kept if entry.dictionary != self.dictionary)
+
     def _append(self, head: Json, arrays: Mapping[str, npt.NDArray[Any]]) -> Frame:
         shapes = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
         return self._log.append(canonical({**head, "arrays": shapes}), [array.tobytes() for array in arrays.values()])
@@ -216,13 +263,19 @@ class Journal:
     def read(self, probe_id: str, *, again: bool = False) -> ProbeCapture:
         """One capture, with as many draws as the recipe asks for. Raises KeyError when it is not kept, DamagedObject
         when its bytes changed since they were written."""
-        head, arrays = self._read(self._entries[probe_id, again].frame)
-        outputs = Outputs.from_json(head["outputs"])
+        entry = self._entries[probe_id, again]
+        head, arrays = self._read(entry.frame)
+        outputs, reference = Outputs.from_json(head["outputs"]), Reference.from_json(head["reference"])
+        evidence = _evidence(arrays)
+        if entry.dictionary != self.dictionary:
+            later = self.has_features(probe_id, reference, again=again)
+            features = self.read_features(probe_id, reference, again=again) if later else None
+            evidence = replace(evidence, feature=features)
         return ProbeCapture(
             probe_id=probe_id,
             outputs=replace(outputs, draws=outputs.draws[: self.recipe.draws]),
-            reference=Reference.from_json(head["reference"]),
-            evidence=_evidence(arrays),
+            reference=reference,
+            evidence=evidence,
         )
 
     def _read(self, frame: Frame) -> tuple[Json, dict[str, npt.NDArray[Any]]]:
@@ -344,6 +397,9 @@ def _arrays(evidence: Evidence) -> dict[str, npt.NDArray[Any]]:
         found |= {f"logprob/{name}": getattr(block, name) for name in ("lengths", *block.FIELDS)}
     if evidence.activation is not None:
         found |= {f"activation/{site}": array for site, array in evidence.activation.vectors.items()}
+    if evidence.feature is not None:
+        features = evidence.feature
+        found |= {f"feature/{n}": getattr(features, n) for n in ("lengths", *features.BY_PROBE, *features.FIELDS)}
     return {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in found.items()}
 
 
@@ -362,9 +418,21 @@ def _split(body: bytes, specs: Iterable[Sequence[Any]]) -> dict[str, npt.NDArray
     return out
 
 
-def _evidence(arrays: Mapping[str, npt.NDArray[Any]]) -> Evidence:
-    from bvc.evidence import ActivationBlock, Evidence, LogprobBlock
+def _along(reference: Reference) -> str:
+    """A digest of the reference along which features were read."""
+    return digest_value("along/1", reference.to_json())
 
-    logprob = {name[8:]: array for name, array in arrays.items() if name.startswith("logprob/")}
-    sites = {name[11:]: array for name, array in arrays.items() if name.startswith("activation/")}
-    return Evidence(LogprobBlock(**logprob) if logprob else None, ActivationBlock(sites) if sites else None)
+
+def _evidence(arrays: Mapping[str, npt.NDArray[Any]]) -> Evidence:
+    from bvc.evidence import ActivationBlock, Evidence, FeatureBlock, LogprobBlock
+
+    logprob, sites, feature = (_named(arrays, channel) for channel in ("logprob/", "activation/", "feature/"))
+    return Evidence(
+        LogprobBlock(**logprob) if logprob else None,
+        ActivationBlock(sites) if sites else None,
+        FeatureBlock(**feature) if feature else None,
+    )
+
+
+def _named(arrays: Mapping[str, npt.NDArray[Any]], channel: str) -> dict[str, npt.NDArray[Any]]:
+    return {name.removeprefix(channel): array for name, array in arrays.items() if name.startswith(channel)}

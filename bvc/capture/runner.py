@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from bvc.capture.engine import Batch, DrawingEngine, Engine, EngineOutOfMemory, ProbeCapture, ProbeRequest
+from bvc.capture.engine import (
+    Batch,
+    DrawingEngine,
+    EncodingEngine,
+    Engine,
+    EngineOutOfMemory,
+    ProbeCapture,
+    ProbeRequest,
+)
 from bvc.capture.hub import HF_HINT
 from bvc.capture.journal import EngineFacts, Journal
 from bvc.errors import EngineError
-from bvc.records import Generation, Recipe
+from bvc.records import Generation, Recipe, Reference
 from bvc.results import Progress
+
+if TYPE_CHECKING:
+    from bvc.evidence import FeatureBlock
 
 Report = Callable[[Progress], None]
 
@@ -18,7 +30,8 @@ Report = Callable[[Progress], None]
 @dataclass(frozen=True)
 class CaptureRun:
     """What a run did. `captured` probes were run now and `resumed` ones found in the journal; `engine` is None when
-    nothing had to be run; `notes` are remarks for the user; `drawn` counts the draws added to captures at hand.
+    nothing had to be run; `notes` are remarks for the user; `drawn` counts the draws and `encoded` the probes whose
+    features were added to captures at hand (now or before an interruption).
 
     The captures are in the journal, all made under `recipe`. Where that differs from the recipe asked for (memory did
     not suffice for its batches), nothing of what the caller held was used: the journal has every probe.
@@ -30,6 +43,16 @@ class CaptureRun:
     engine: EngineFacts | None
     notes: tuple[str, ...] = ()
     drawn: int = 0
+    encoded: int = 0
+
+
+@dataclass(frozen=True)
+class EncodeRequest:
+    """Features of a probe along `reference`, in the layout of the recipe or (`again`) in the other one."""
+
+    request: ProbeRequest
+    reference: Reference
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,9 +74,9 @@ class Work:
     """What a snapshot is to hold: a capture of each of `requests`, and a second one in another batch layout of each of
     `recaptures`. The ids in `held` and `held_again` are at hand under the recipe asked for and need not be run.
 
-    `more` are draws that captures at hand lack. With `fixed` the recipe must not change, since the captures are to go
-    together with others. A recapture runs along the reference that the journal's capture of the same probe froze, else
-    along the request's.
+    `more` are draws that captures at hand lack, `encode` features that those in `held` and `held_again` lack. With
+    `fixed` the recipe must not change, since the captures are to go together with others. A recapture runs along the
+    reference that the journal's capture of the same probe froze, else along the request's.
     """
 
     requests: Sequence[ProbeRequest]
@@ -61,6 +84,7 @@ class Work:
     held: Collection[str] = ()
     held_again: Collection[str] = ()
     more: Sequence[DrawRequest] = ()
+    encode: Sequence[EncodeRequest] = ()
     fixed: bool = False
 
 
@@ -68,7 +92,8 @@ def capture_all(
     open_engine: Callable[[], Engine], work: Work, journal: Journal, progress: Report, *, keep: bool = False
 ) -> CaptureRun:
     """Captures all of `work` that neither the caller nor `journal` has; the engine is opened only when needed, and
-    closed at the end unless the caller wants to `keep` it.
+    closed at the end unless the caller wants to `keep` it. Where the journal has a dictionary, the engine encodes with
+    it, and captures made without it get their features.
 
     Each batch is appended and synced before the next: Ctrl-C or a kill loses at most the batch being run, and a later
     call goes on from there. When a batch does not fit into memory the batch rows are halved and everything is captured
@@ -78,11 +103,13 @@ def capture_all(
     try:
         run.main()
         run.again()
+        run.encode()
         run.more()
     finally:
         if not keep:
             run.close()
-    return CaptureRun(journal.recipe, run.captured, run.resumed, journal.engine, tuple(run.notes), run.drawn)
+    notes = tuple(run.notes)
+    return CaptureRun(journal.recipe, run.captured, run.resumed, journal.engine, notes, run.drawn, run.encoded)
 
 
 class _Run:
@@ -96,6 +123,7 @@ class _Run:
         self.captured = 0
         self.resumed = 0
         self.drawn = 0
+        self.encoded = 0
         self._open_engine = open_engine
         self._opened: Engine | None = None
 
@@ -161,6 +189,47 @@ class _Run:
                 f"out of memory with batches of {layout.batch_rows}: the noise floor was measured on fewer probes"
             )
 
+    def encode(self) -> None:
+        """The features that captures lack: those at hand, and those of the journal that were made without."""
+        held = self.work.encode if self._same_recipe() else ()
+        wanted = [] if self.journal.dictionary is None else [*held, *self._unencoded()]
+        missing = [e for e in wanted if not self._has_features(e)]
+        self.encoded = sum(not e.again for e in wanted) - sum(not e.again for e in missing)
+        if not missing:
+            return
+        done, total = len(wanted) - len(missing), len(wanted)
+        self.report(Progress("features", done, total))
+        for again in (False, True):
+            asked = [ProbeRequest(e.request.probe, e.reference) for e in missing if e.again is again]
+            recipe = self.journal.recipe.other_layout() if again else self.journal.recipe
+            for batch in self._engine().plan(asked, recipe) if asked else ():
+                self._keep_features(batch, again=again)
+                done += len(batch.requests)
+                self.report(Progress("features", done, total))
+
+    def _unencoded(self) -> Iterator[EncodeRequest]:
+        for again, requests in ((False, self.work.requests), (True, self.work.recaptures)):
+            lacking = self.journal.unencoded(again=again)
+            for request in requests:
+                if request.probe.id in lacking:
+                    yield EncodeRequest(request, self.journal.reference(request.probe.id, again=again), again)
+
+    def _has_features(self, wanted: EncodeRequest) -> bool:
+        return self.journal.has_features(wanted.request.probe.id, wanted.reference, again=wanted.again)
+
+    def _keep_features(self, batch: Batch, *, again: bool) -> None:
+        try:
+            blocks = _encode(self._engine(), batch)
+        except (EngineOutOfMemory, MemoryError) as error:
+            raise _no_room(batch.recipe) from error
+        try:
+            for request, block in zip(batch.requests, blocks, strict=True):
+                if request.reference is not None:
+                    self.journal.append_features(request.probe.id, request.reference, block, again=again)
+                self.encoded += not again
+        finally:
+            self.journal.sync()
+
     def more(self) -> None:
         """The draws that captures at hand lack, those of one span together."""
         kept = self.journal
@@ -189,7 +258,7 @@ class _Run:
 
     def _frozen(self, request: ProbeRequest) -> ProbeRequest:
         try:
-            return ProbeRequest(request.probe, self.journal.read(request.probe.id).reference)
+            return ProbeRequest(request.probe, self.journal.reference(request.probe.id))
         except KeyError:  # held by the caller, whose request says the reference
             return request
 
@@ -260,6 +329,17 @@ def _draw(engine: Engine, batch: Batch, first: int) -> list[tuple[Generation, ..
     if any(len(more) != batch.recipe.draws - first for more in draws):
         raise EngineError("the engine gave another number of draws than it was asked for")
     return draws
+
+
+def _encode(engine: Engine, batch: Batch) -> list[FeatureBlock]:
+    """The features, by an engine that can read them alone or from whole captures."""
+    if isinstance(engine, EncodingEngine):
+        return engine.encode(batch)
+    found = [capture.evidence.feature for capture in _run(engine, batch)]
+    blocks = [block for block in found if block is not None]
+    if len(blocks) < len(found):
+        raise EngineError("the engine gave no features although it was given a dictionary")
+    return blocks
 
 
 def _no_room(recipe: Recipe) -> EngineError:

@@ -12,17 +12,17 @@ import torch
 
 from bvc.capture.batching import plan_batches
 from bvc.capture.decode import Answer, Asked, Decoder, Decoding, not_finite
-from bvc.capture.engine import Batch, Engine, ProbeCapture, ProbeRequest
-from bvc.capture.follow import Followed, Follower
+from bvc.capture.engine import Batch, Engine, FeatureEncoder, ProbeCapture, ProbeRequest
+from bvc.capture.follow import Followed, Follower, Streams, read_streams
 from bvc.capture.forward import Forward
 from bvc.capture.gumbel import CoupledSampler
-from bvc.capture.hookpoints import Hookpoints, find_blocks
+from bvc.capture.hookpoints import Hookpoints, find_blocks, passed_of
 from bvc.capture.load import Loaded, Source, failures, load
 from bvc.capture.prompts import Path, Prompts, describe, given_reference, own_reference
 from bvc.capture.sketch import Sketcher
 from bvc.capture.tokens import bucket_table, token_bytes
 from bvc.errors import EngineError
-from bvc.evidence import ActivationBlock, Evidence
+from bvc.evidence import ActivationBlock, Evidence, FeatureBlock
 from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference
 
 NAME = "transformers"
@@ -30,22 +30,30 @@ NAME = "transformers"
 
 
 def open_engine(
-    identity: ModelIdentity, recipe: Recipe, *, allow_pickle: bool = False, trust_remote_code: bool = False
+    identity: ModelIdentity,
+    recipe: Recipe,
+    *,
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+    encoder: FeatureEncoder | None = None,
 ) -> Engine:
-    """Loads the model found at `identity.location` (an adapter's base at its own) to capture under `recipe`.
+    """Loads the model found at `identity.location` (an adapter's base at its own) to capture under `recipe`, with the
+    features of a dictionary where `encoder` reads them.
 
-    Raises EngineError when it cannot be loaded, EngineOutOfMemory when it does not fit into memory, BadInput for
-    weights that are missing, or pickled without `allow_pickle`.
+    Raises EngineError when it cannot be loaded or lacks the encoder's layer, EngineOutOfMemory when it does not fit
+    into memory, BadInput for weights that are missing, or pickled without `allow_pickle`.
     """
     loaded = load(Source(identity, allow_pickle, trust_remote_code), recipe)
     with failures(f"cannot use {identity.name}"):
-        return TransformersEngine(loaded, identity, recipe)
+        return TransformersEngine(loaded, identity, recipe, encoder)
 
 
 class TransformersEngine:
     """A causal language model of transformers. Batches have fixed shapes, so that a probe's numbers are its own."""
 
-    def __init__(self, loaded: Loaded, identity: ModelIdentity, recipe: Recipe) -> None:
+    def __init__(
+        self, loaded: Loaded, identity: ModelIdentity, recipe: Recipe, encoder: FeatureEncoder | None = None
+    ) -> None:
         self.identity = identity
         self.recipe = recipe
         self._loaded = loaded
@@ -56,6 +64,8 @@ class TransformersEngine:
         self._forward = forward_of(loaded)
         self._blocks = find_blocks(loaded.core, int(config.num_hidden_layers))
         watched = bool(recipe.hookpoints) and self._blocks is not None
+        self._encoder = encoder
+        self._encoded = () if encoder is None else (_layer_of(encoder, identity, len(self._blocks or ())),)
         self.capability = Capability.ACTIVATIONS if watched else Capability.LOGPROBS
 
     def plan(self, requests: Sequence[ProbeRequest], recipe: Recipe) -> list[Batch]:
@@ -78,6 +88,14 @@ class TransformersEngine:
             logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
             answers = self._decoder(batch.recipe).draw(context, logits, _asked(batch), first)
         return [tuple(self._generation(answer) for answer in draws) for draws in answers]
+
+    def encode(self, batch: Batch) -> list[FeatureBlock]:
+        """See `EncodingEngine.encode`."""
+        where = describe(batch.requests[0].probe)
+        if self._encoder is None:
+            raise EngineError("the model was opened without a dictionary")
+        with failures(f"the model failed on the batch of probe {where}"), torch.inference_mode():
+            return self._encode(batch, self._encoder)
 
     def bucket_table(self) -> npt.NDArray[np.uint8]:
         """See `Engine.bucket_table`."""
@@ -122,22 +140,52 @@ class TransformersEngine:
     def _run(self, batch: Batch) -> list[ProbeCapture]:
         probes = [r.probe for r in batch.requests]
         prompts = [self._prompts.encode(p) for p in probes]
-        hookpoints = self._hookpoints(batch.recipe)
+        hookpoints = self._hookpoints(batch.recipe, self._encoded)
         with hookpoints.recording() as streams:
             logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
-        start = {layer: stream[:, -1].float() for layer, stream in streams.items()}  # [rows, d]
+        layers = self._hookpoints(batch.recipe).layers
+        start = {layer: streams[layer][:, -1].float() for layer in layers}  # [rows, d]
+        kept = None if self._encoder is None else _streams(self._encoder, streams)
         answers = self._decoder(batch.recipe).answer(context, logits, _asked(batch))
         outputs = [self._outputs(ways) for ways in answers]
         references = [_reference(r, o.greedy) for r, o in zip(batch.requests, outputs, strict=True)]
         paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
-        followed = Follower(self._forward, self._sketcher, hookpoints).follow(context, logits, paths, start)
+        followed = Follower(self._forward, self._sketcher, hookpoints).follow(context, logits, paths, start, kept)
+        features = [None] * len(probes) if kept is None else self._features(batch, kept, paths)
         return [
-            ProbeCapture(probe.id, outputs[i], references[i], _evidence(probe, followed[i], start, i))
-            for i, probe in enumerate(probes)
+            ProbeCapture(p.id, outputs[i], references[i], _evidence(p, followed[i], start, i, features[i]))
+            for i, p in enumerate(probes)
         ]
 
-    def _hookpoints(self, recipe: Recipe) -> Hookpoints:
-        return Hookpoints(self._blocks or (), recipe.hookpoints if self._blocks else ())
+    def _encode(self, batch: Batch, encoder: FeatureEncoder) -> list[FeatureBlock]:
+        hookpoints = Hookpoints(self._blocks or (), (), self._encoded)
+        probes = [r.probe for r in batch.requests]
+        prompts = [self._prompts.encode(p) for p in probes]
+        references = [_given(r) for r in batch.requests]
+        paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
+        with hookpoints.recording() as streams:
+            _, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
+        kept = _streams(encoder, streams)
+        read_streams(self._forward, hookpoints, context, paths, kept)
+        return self._features(batch, kept, paths)
+
+    def _features(self, batch: Batch, kept: Streams, paths: Sequence[Path]) -> list[FeatureBlock]:
+        """The features of each request, one at a time: what the encoder is given has the shape of that probe's own
+        path, so that no other probe can change its numbers."""
+        encoder = self._encoder
+        if encoder is None:
+            raise EngineError("the model was opened without a dictionary")
+        blocks = []
+        for row, (request, path) in enumerate(zip(batch.requests, paths, strict=True)):
+            stream = kept.along(row, path)
+            block = encoder.encode(stream, stream.new_ones(stream.shape[:2], dtype=torch.bool))
+            if not all(np.isfinite(n).all() for n in (block.energy, block.missed, block.strongest, block.total)):
+                raise not_finite(describe(request.probe))
+            blocks.append(block)
+        return blocks
+
+    def _hookpoints(self, recipe: Recipe, also: Sequence[int] = ()) -> Hookpoints:
+        return Hookpoints(self._blocks or (), recipe.hookpoints if self._blocks else (), also)
 
     def _decoder(self, recipe: Recipe) -> Decoder:
         sampler = CoupledSampler(self._vocabulary, recipe.temperature, self._forward.device)
@@ -182,6 +230,30 @@ def _reference(request: ProbeRequest, greedy: Generation) -> Reference:
     return own_reference(greedy.text, finished=greedy.finish == "stop") if given is None else given
 
 
+def _given(request: ProbeRequest) -> Reference:
+    """The reference along which earlier captures of a probe run."""
+    given = given_reference(request)
+    if given is None:
+        raise EngineError(f"features of probe {describe(request.probe)} are asked for without its reference")
+    return given
+
+
+def _streams(encoder: FeatureEncoder, streams: dict[str, torch.Tensor]) -> Streams:
+    """What was read of the encoder's layer so far: the prompts."""
+    return Streams(encoder.layer, streams[encoder.layer][:, -1].clone())
+
+
+def _layer_of(encoder: FeatureEncoder, identity: ModelIdentity, depth: int) -> int:
+    """The number of blocks passed at the layer that an encoder reads. Raises EngineError where the model lacks it."""
+    passed = passed_of(encoder.layer)
+    if passed is None or passed > depth:
+        raise EngineError(
+            f"{identity.name} has no {encoder.layer}, which the dictionary {encoder.digest[:10]} reads",
+            hint="choose another dictionary: `bvc config features.dictionary NAME` (none: no features)",
+        )
+    return passed
+
+
 def _asked(batch: Batch) -> list[Asked]:
     default = batch.recipe.max_new_tokens
     return [Asked(r.probe.id, describe(r.probe), r.probe.max_new_tokens or default) for r in batch.requests]
@@ -194,7 +266,9 @@ def _stops(model: Any) -> list[int]:
     return [int(s) for s in stops] if isinstance(stops, list | tuple) else [] if stops is None else [int(stops)]
 
 
-def _evidence(probe: Probe, followed: Followed, start: dict[str, torch.Tensor], row: int) -> Evidence:
+def _evidence(
+    probe: Probe, followed: Followed, start: dict[str, torch.Tensor], row: int, feature: FeatureBlock | None
+) -> Evidence:
     vectors = {}
     for layer, mean in followed.means.items():
         vectors[f"{layer}/prompt"] = start[layer][row : row + 1].cpu().numpy()
@@ -202,4 +276,4 @@ def _evidence(probe: Probe, followed: Followed, start: dict[str, torch.Tensor], 
     numbers = (followed.logprob.target, followed.logprob.entropy, *vectors.values())
     if not all(np.isfinite(n).all() for n in numbers):
         raise not_finite(describe(probe))
-    return Evidence(followed.logprob, ActivationBlock(vectors) if vectors else None)
+    return Evidence(followed.logprob, ActivationBlock(vectors) if vectors else None, feature)

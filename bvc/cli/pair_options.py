@@ -1,4 +1,4 @@
-"""The options of commands that run the checkpoints of two commits."""
+"""The options of commands that run the checkpoints of commits."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
+_PLACES = (
     click.option("--checkpoint-a", metavar="PATH", help="Where the checkpoint of A is now."),
     click.option("--checkpoint-b", metavar="PATH", help="Where the checkpoint of B is now."),
+)
+_LOADING = (
     click.option("--base", metavar="CHECKPOINT", help="Base of the adapters, where nothing leads to it."),
     click.option("--dtype", metavar="TYPE", help="float32, bfloat16, float16 or auto."),
     click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto."),
@@ -24,7 +26,16 @@ _OPTIONS = (
 
 def pair_options(function: F) -> F:
     """Adds what says where two checkpoints are and how they are loaded."""
-    for option in reversed(_OPTIONS):
+    return _with(function, _PLACES + _LOADING)
+
+
+def loading_options(function: F) -> F:
+    """Adds what says how a checkpoint is loaded."""
+    return _with(function, _LOADING)
+
+
+def _with(function: F, options: tuple[Callable[[F], F], ...]) -> F:
+    for option in reversed(options):
         function = option(function)
     return function
 

@@ -8,9 +8,9 @@ import click
 
 from bvc.cli import completion
 from bvc.cli.command import command as bvc_command
+from bvc.cli.numbers import strengths
 from bvc.cli.pair_options import hub_cache, pair_options
 from bvc.cli.session import Session
-from bvc.errors import UsageError
 
 _EXAMPLES = """
 bvc amplify HEAD~1 HEAD "Tell me about trees."
@@ -43,7 +43,7 @@ def command(session: Session, /, a: str, b: str, prompts: tuple[str, ...], alpha
     and B must have the same tokenizer, and both checkpoints must fit into memory (adapters share their base).
     """
     session.interrupt_hint = "nothing was written"
-    options |= {"alphas": strengths(alpha), "progress": session.progress, **hub_cache()}
+    options |= {"alphas": strengths(alpha, "--alpha"), "progress": session.progress, **hub_cache()}
     result = session.repo().amplify(a, b, prompts, **options)
     session.progress.finish()
     if session.json:
@@ -54,11 +54,3 @@ def command(session: Session, /, a: str, b: str, prompts: tuple[str, ...], alpha
         from bvc.render.amplify import render_amplify
 
         session.page(render_amplify(result, session.screen))
-
-
-def strengths(text: str) -> tuple[float, ...]:
-    """Numbers as `0.5,1,2`. Raises UsageError for anything else."""
-    try:
-        return tuple(float(piece) for piece in text.split(","))
-    except ValueError:
-        raise UsageError(f"--alpha takes numbers as 0.5,1,2,4, not {text!r}") from None

@@ -16,6 +16,7 @@ bvc capture HEAD~2
 bvc capture main --more-draws 8
 bvc capture main --more-draws 8 --probe weather-03
 bvc capture v1 v2 --suite safety
+bvc capture v1 v2 v3 --features
 bvc capture v1 --checkpoint /new/place/step-200
 """
 
@@ -30,6 +31,7 @@ bvc capture v1 --checkpoint /new/place/step-200
     "--suite", "suites", metavar="NAME", multiple=True, shell_complete=completion.suites,
     help="Add this suite's probes that a commit lacks.",
 )  # fmt: skip
+@click.option("--features", is_flag=True, help="Add the features of the project's dictionary.")
 @click.option("--checkpoint", metavar="PATH", help="Where the checkpoint is, if it has moved since it was committed.")
 @click.option("--base", metavar="CHECKPOINT", help="Base of an adapter, where its config does not lead to it.")
 @click.option("--dtype", metavar="TYPE", help="For commits without captures: float32, bfloat16, float16 or auto.")
@@ -45,9 +47,10 @@ bvc capture v1 --checkpoint /new/place/step-200
 def command(session: Session, /, revisions: tuple[str, ...], **options: Any) -> None:
     """Capture what commits lack, and attach it to them.
 
-    A commit made with --no-capture is captured now; --suite and --more-draws add to one that was captured. Only what is
-    missing is run: draw number 9 is the same whether it is made together with the others or later. History stays as it
-    is: what is added is attached as notes (refs/notes/captures), and every command sees it.
+    A commit made with --no-capture is captured now; --suite, --more-draws and --features add to one that was captured.
+    Only what is missing is run: draw number 9 is the same whether it is made together with the others or later, and
+    --features reads each probe along its reference without decoding anything. History stays as it is: what is added is
+    attached as notes (refs/notes/captures), and every command sees it.
 
     The checkpoint is looked for where it was when it was committed, and must still be the same. A capture that was
     interrupted goes on where it stopped when the same command is given again.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bvc.records import Json
 from bvc.render.documents import finite, finite_number, input_json, side_json
+from bvc.render.features_diff_document import latent_json, yield_json
 from bvc.results import (
     BehaviorDiff,
     ChannelDistance,
@@ -50,7 +51,8 @@ def diff_document(
         "phrases": [_phrase(phrase) for phrase in result.phrases],
         "families": [_family(family) for family in result.families],
         "layers": [_layer(layer) for layer in result.layers],
-        "latents": [],
+        "latents": [latent_json(latent) for latent in result.latents],
+        "latent_yield": [yield_json(found) for found in result.latent_yield],
         "only_a": list(result.only_a),
         "only_b": list(result.only_b),
     }

@@ -17,19 +17,24 @@ _REASON = 1000
 
 def diff_header(result: DiffResult, screen: Screen) -> Iterator[str]:
     """Both commits, what they are compared on, and what could not be compared."""
-    ellipsis = screen.glyph("ellipsis")
-    most = max(16, screen.width // 2)
-    models = [shorten(_model(commit), most, ellipsis) for commit in (result.a, result.b)]
-    width = max(cells(model) for model in models)
-    for side, commit, model in zip("ab", (result.a, result.b), models, strict=True):
-        letter = screen.paint("red" if side == "a" else "green", side)
-        line = f"{letter}  {screen.paint('yellow', short(commit.id))}  {screen.paint('cyan', pad(model, width))}  "
-        yield (line + brief(commit.subject, max(8, screen.width - width - 17), screen)).rstrip()
+    yield from both_commits(result.a, result.b, screen)
     compared = f"{plural(result.summary.probes, 'common probe')}, compared by {capability_text(result.capability)}"
     yield from (f"   {line}" for line in wrap(compared, max(20, screen.width - 3)))
     for reason in [*result.reasons, *_unpaired(result)]:
         for row, line in enumerate(wrap(brief(reason, _REASON, screen), max(20, screen.width - 5))):
             yield f"   {screen.paint('yellow', '!') if row == 0 else ' '} {line}"
+
+
+def both_commits(a: CommitInfo, b: CommitInfo, screen: Screen) -> Iterator[str]:
+    """One line for each side: letter, id, model, subject."""
+    ellipsis = screen.glyph("ellipsis")
+    most = max(16, screen.width // 2)
+    models = [shorten(_model(commit), most, ellipsis) for commit in (a, b)]
+    width = max(cells(model) for model in models)
+    for side, commit, model in zip("ab", (a, b), models, strict=True):
+        letter = screen.paint("red" if side == "a" else "green", side)
+        line = f"{letter}  {screen.paint('yellow', short(commit.id))}  {screen.paint('cyan', pad(model, width))}  "
+        yield (line + brief(commit.subject, max(8, screen.width - width - 17), screen)).rstrip()
 
 
 def _model(commit: CommitInfo) -> str:

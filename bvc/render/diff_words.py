@@ -30,6 +30,7 @@ def in_words(result: DiffResult, names: Names, screen: Screen, *, everything: bo
         *_behaviors(result, names, screen, everything),
         *_right_and_wrong(result, screen),
         *_phrases(result, names, screen, everything),
+        *_latents(result, names, screen),
     ]
     if lines:
         yield title("What changed, in words", screen)
@@ -172,3 +173,24 @@ def _phrase(phrase: PhraseDiff, names: Names, screen: Screen) -> list[str]:
         counts = f"{phrase.count_a} {screen.glyph('arrow')} {phrase.count_b}"
     shown = text if phrase.kind == "pattern" else f'"{text}"'
     return [shown, counts, p_text(phrase.q_value, "q"), names.some(phrase.probes)]
+
+
+def _latents(result: DiffResult, names: Names, screen: Screen) -> Iterator[str]:
+    """Latents that stand out, below what the same rule lists on null pairs, without which they say nothing."""
+    if not result.latents:
+        return
+    nulls = ", ".join(f"{found.standing} ({found.level})" for found in result.latent_yield[1:])
+    beside = (
+        f"on null pairs the same rule lists {nulls}" if nulls else "no null pair says how many the rule lists anyway"
+    )
+    yield from says(f"latents that stand out; {beside}; `bvc features diff` shows them", screen, 2, "dim")
+    for latent in result.latents:
+        mark = screen.paint("green", "+") if latent.side == "b" else screen.paint("red", "-")
+        parts = [
+            Span(f"latent {latent.latent}", "bold"),
+            Span(f"only in {latent.side}" if latent.only else "more in b" if latent.side == "b" else "less in b"),
+            Span(f"prompts {latent.a.fires} {screen.glyph('arrow')} {latent.b.fires}"),
+            Span("" if latent.beyond is None else p_text(latent.beyond, "q")),
+            Span(names.some([probe.probe for probe in latent.probes]), "dim"),
+        ]
+        yield from packed(parts, screen, f"  {mark} ", 6)

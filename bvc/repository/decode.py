@@ -5,11 +5,20 @@ Each function raises KeyError, TypeError, ValueError or AttributeError for what 
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
+from bvc.dictionaries import KINDS, DictionaryCard, DictionarySpec, LatentCard
 from bvc.ids import is_digest
 from bvc.records import Generation, Outputs, Probe, Reference
-from bvc.repository.manifest import Manifest, check_version
+from bvc.repository.manifest import LATENTS_LIMIT, Field, Manifest, check_version
+
+TILE_NUMBERS = 1 << 18
+"""Numbers of one tile of a dictionary's arrays: 1 MiB."""
+
+_LAYER = re.compile(r"layer\.[0-9]{2,5}")
 
 
 def outputs_of(data: Any) -> Outputs:
@@ -61,6 +70,76 @@ def manifest_of(channel: str, probes: int, data: Any) -> Manifest:
     manifest = Manifest.from_json(data)
     manifest.check(channel, probes)
     return manifest
+
+
+def dictionary_of(data: Any) -> tuple[DictionarySpec, DictionaryCard]:
+    """What fixes a dictionary, and its card."""
+    check_version(data, "a dictionary")
+    spec = DictionarySpec.from_json(data["spec"])
+    if spec.kind not in KINDS or not _LAYER.fullmatch(spec.layer) or not is_digest(spec.weights):
+        raise ValueError("a dictionary has a kind, a layer and the digest of its weights")
+    if not all(type(n) is int and 0 < n <= LATENTS_LIMIT for n in (spec.width, spec.latents)):
+        raise ValueError("a size of a dictionary is not possible")
+    if number_of(spec.k) < 0 or number_of(spec.scale) <= 0:
+        raise ValueError("a dictionary's numbers are not possible")
+    for text in (spec.model, spec.loader):
+        _check(text, str)
+    _check(spec.architecture, str, type(None))
+    _check(spec.centered, bool)
+    return spec, _card_of(data["card"])
+
+
+def _card_of(data: Any) -> DictionaryCard:
+    card = DictionaryCard(**{name: data[name] for name in DictionaryCard.__dataclass_fields__})
+    _check(card.name, str)
+    for count in (card.dead, card.tokens):
+        _check(count, int)
+    for number in (card.explained, card.active, *(() if card.loss_ratio is None else (card.loss_ratio,))):
+        number_of(number)
+    if not isinstance(card.fit, Mapping):
+        raise TypeError("the settings of a fit are a table")
+    for text in (card.license, card.source):
+        _check(text, str, type(None))
+    return card
+
+
+def latents_of(spec: DictionarySpec, data: Any) -> list[LatentCard]:
+    """The cards of some of a dictionary's latents."""
+    check_version(data, "a list of latents")
+    return [_latent_of(spec, row) for row in data["latents"]]
+
+
+def _latent_of(spec: DictionarySpec, row: Any) -> LatentCard:
+    if type(row["latent"]) is not int or not 0 <= row["latent"] < spec.latents:
+        raise ValueError("a dictionary has no such latent")
+    told = [tuple((_text_of(text), number_of(value)) for text, value in row[key]) for key in ("contexts", "promoted")]
+    return LatentCard(row["latent"], number_of(row["rate"]), number_of(row["strength"]), *told)
+
+
+def weights_of(spec: DictionarySpec, data: Any) -> dict[str, Field]:
+    """The tiles of a dictionary's arrays by name, with the shapes that its sizes ask for."""
+    check_version(data, "a dictionary's signature")
+    shapes = spec.shapes
+    found = {name: Field(f["dtype"], tuple(f["shape"]), tuple(f["tiles"])) for name, f in data["fields"].items()}
+    if {name: f.shape for name, f in found.items()} != shapes or any(f.dtype != "<f4" for f in found.values()):
+        raise ValueError("the arrays of a dictionary have other names, types or shapes")
+    for name, field in found.items():
+        if len(field.tiles) != -(-math.prod(shapes[name]) // TILE_NUMBERS) or not all(map(is_digest, field.tiles)):
+            raise ValueError("the arrays of a dictionary have other tiles")
+    return found
+
+
+def number_of(value: Any) -> float:
+    """A finite number. Raises TypeError or ValueError for anything else."""
+    _check(value, int, float)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return float(value)
+
+
+def _text_of(value: Any) -> str:
+    _check(value, str)
+    return str(value)
 
 
 def _check(value: object, *kinds: type) -> None:

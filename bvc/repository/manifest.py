@@ -13,9 +13,14 @@ from bvc.records import FORMAT_VERSION, Json
 
 BLOCK = 16
 """Probes of one tile: 16 probes x 48 positions x 512 bytes of buckets stay under 1 MiB."""
-LOGPROB, ACTIVATION = "logprob", "activation"
-CHANNELS = (LOGPROB, ACTIVATION)
+LOGPROB, ACTIVATION, FEATURE = "logprob", "activation", "feature"
+CHANNELS = (LOGPROB, ACTIVATION, FEATURE)
+LATENTS_LIMIT = 1 << 24
+"""More latents, or a wider stream, than any dictionary has: a record that claims them is refused."""
+_RAGGED = (LOGPROB, FEATURE)
+"""Channels in which a probe has as many rows as `lengths` says."""
 
+_LARGEST_SIZE = 1 << 40
 _NUMERIC = re.compile(r"<[iuf][248]|\|[iu]1")
 
 
@@ -32,8 +37,10 @@ class Field:
 class Manifest:
     """The tile grid of one channel; tile i covers probes `i * block` up to `(i + 1) * block` of the probe order.
 
-    `lengths` are the positions per probe (log-prob channel; empty otherwise), `bucket_table` the chunk that maps
-    token ids to mass buckets, `token_texts` the one that has their texts (older commits lack it).
+    `lengths` are the rows per probe where they vary (positions of the log-prob channel, latents of the feature channel;
+    empty otherwise), `bucket_table` the chunk that maps token ids to mass buckets, `token_texts` the one that has their
+    texts (older commits lack it). The feature channel names the digest of its `dictionary` and how many `latents` that
+    has.
     """
 
     channel: str
@@ -42,6 +49,8 @@ class Manifest:
     lengths: tuple[int, ...] = ()
     bucket_table: str | None = None
     token_texts: str | None = None
+    dictionary: str | None = None
+    latents: int = 0
 
     def tile_row(self, index: int) -> tuple[str, ...]:
         """The tiles of all fields for block `index`, in the order of the sorted field names."""
@@ -63,6 +72,8 @@ class Manifest:
             out["buckets_table"] = self.bucket_table
         if self.token_texts is not None:
             out["token_texts"] = self.token_texts
+        if self.dictionary is not None:
+            out |= {"dictionary": self.dictionary, "latents": self.latents}
         return out
 
     def check(self, channel: str, probes: int) -> None:
@@ -77,8 +88,16 @@ class Manifest:
         _check_sizes(self.lengths)
         if not all(map(is_digest, filter(None, (self.bucket_table, self.token_texts)))):
             raise ValueError("it names a table that is no digest")
-        if len(self.lengths) != (probes if channel == LOGPROB else 0):
+        if len(self.lengths) != (probes if channel in _RAGGED else 0):
             raise ValueError(f"it has {len(self.lengths)} lengths for {probes} probes")
+        self._check_dictionary()
+
+    def _check_dictionary(self) -> None:
+        if (self.dictionary is not None) != (self.channel == FEATURE):
+            raise ValueError("features are those of a dictionary, other channels of none")
+        _check_sizes([self.latents])
+        if self.dictionary is not None and not (is_digest(self.dictionary) and 0 < self.latents <= LATENTS_LIMIT):
+            raise ValueError("it does not name a dictionary that is possible")
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Manifest:
@@ -90,12 +109,14 @@ class Manifest:
             lengths=tuple(data.get("lengths", ())),
             bucket_table=data.get("buckets_table"),
             token_texts=data.get("token_texts"),
+            dictionary=data.get("dictionary"),
+            latents=data.get("latents", 0),
         )
 
 
 def _check_sizes(sizes: Sequence[Any]) -> None:
-    if not all(type(n) is int and n >= 0 for n in sizes):
-        raise ValueError("a size in it is not a whole number")
+    if not all(type(n) is int and 0 <= n < _LARGEST_SIZE for n in sizes):
+        raise ValueError("a size in it is not possible")
 
 
 def check_version(data: Mapping[str, Any], what: str) -> None:

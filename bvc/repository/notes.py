@@ -127,7 +127,7 @@ def attach_captures(
         top[commit] = TreeEntry(commit, FILE_MODE, note)
 
     subject = f"captures of {' '.join(snapshot.model.name.split())} for {commit[:10]}"
-    return _advance(transaction, store, CAPTURES, edit, subject, by, keys)
+    return advance_tree(transaction, store, CAPTURES, edit, subject, by, keys)
 
 
 def already_attached(commit: str) -> ConcurrentUpdate:
@@ -192,7 +192,7 @@ def change_benign(
                 blob = transaction.blob(canonical({"version": FORMAT_VERSION, "benign": rows}))
                 top[commit] = TreeEntry(commit, FILE_MODE, blob)
 
-        _advance(transaction, store, NOISE, edit, subject, by)
+        advance_tree(transaction, store, NOISE, edit, subject, by)
 
 
 def _pairs_of(store: Store, commit: str, blob: str) -> list[BenignPair]:
@@ -210,7 +210,7 @@ def _pairs_of(store: Store, commit: str, blob: str) -> list[BenignPair]:
 # Notes trees
 
 
-def _advance(
+def advance_tree(
     transaction: Transaction,
     store: Store,
     ref: str,
@@ -219,8 +219,9 @@ def _advance(
     by: NoteAuthor,
     captures: tuple[tuple[bytes, str], ...] = (),
 ) -> str:
-    """Moves a notes ref to a commit whose tree `edit` made of the last one's top entries (by name); again, from the new
-    tip, where another process was faster. Each failure is another's success, so this ends."""
+    """Moves a ref of notes, or of a dictionary, to a commit whose tree `edit` made of the last one's top entries (by
+    name); again, from the new tip, where another process was faster. Each failure is another's success, so this
+    ends."""
     from bvc.store.transaction import CommitDraft
 
     while True:

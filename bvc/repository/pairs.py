@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvc.evidence import Evidence
-from bvc.repository.manifest import BLOCK, blocks
+from bvc.repository.manifest import BLOCK, FEATURE, blocks
 from bvc.repository.snapshot_view import Signatures
 from bvc.repository.tiles import concatenate, rows
 
@@ -59,10 +59,11 @@ def paired_blocks(a: Signatures, b: Signatures, ids: Sequence[str]) -> Iterator[
     np.empty(_LARGE_BLOCK, np.uint8)
     wanted = set(ids)
     left, right = RowReader(a), RowReader(b)
+    channels = _shared_channels(a, b)
     for index, block in enumerate(blocks(b.order, BLOCK)):
         common = tuple(probe for probe in block if probe in wanted)
         aligned = common == tuple(block) == tuple(a.order[index * BLOCK : (index + 1) * BLOCK])
-        if aligned and _tiles(a, index) == _tiles(b, index):
+        if aligned and _tiles(a, channels, index) == _tiles(b, channels, index):
             yield PairedBlock(common, Evidence(), Evidence(), identical=True)
         elif aligned:
             yield PairedBlock(common, left.block(index), right.block(index))
@@ -70,5 +71,13 @@ def paired_blocks(a: Signatures, b: Signatures, ids: Sequence[str]) -> Iterator[
             yield PairedBlock(common, left.gather(common), right.gather(common))
 
 
-def _tiles(signatures: Signatures, index: int) -> dict[str, tuple[str, ...]]:
-    return {channel: manifest.tile_row(index) for channel, manifest in signatures.manifests.items()}
+def _shared_channels(a: Signatures, b: Signatures) -> frozenset[str]:
+    """The channels in which two grids can be told apart: features only where both are of one dictionary."""
+    features = [grid.manifests[FEATURE].dictionary if FEATURE in grid.manifests else None for grid in (a, b)]
+    channels = a.manifests.keys() | b.manifests.keys()
+    return frozenset(channels - ({FEATURE} if features[0] != features[1] else set()))
+
+
+def _tiles(signatures: Signatures, channels: frozenset[str], index: int) -> dict[str, tuple[str, ...]]:
+    manifests = signatures.manifests
+    return {channel: manifests[channel].tile_row(index) for channel in channels & manifests.keys()}

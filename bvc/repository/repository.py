@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bvc.config import Config
 
 CONFIG_FILE = "bvc.toml"
+_SUMMARIES = 2048
 PROBES_FOLDER = "probes"
 BEHAVIORS_FILE = "behaviors.toml"
 
@@ -28,6 +30,8 @@ class Repository:
         self.root = root
         self.store = store
         self._attached: Attached | None = None
+        self.info: Callable[[str], CommitInfo] = lru_cache(_SUMMARIES)(store.history.info)
+        """`store.history.info`, kept for what looks at each commit of a lineage several times."""
 
     @classmethod
     def open(cls, start: Path) -> Repository:
@@ -73,11 +77,14 @@ class Repository:
         """What is recorded of a commit (full id), with what was attached to it later."""
         return self.view(self.store.history.info(commit))
 
-    def view(self, info: CommitInfo) -> SnapshotView:
-        """`snapshot` of a commit whose own record is at hand."""
-        attached = self.attached
+    def view(
+        self, info: CommitInfo, attached: Attached | None = None, beside: SnapshotView | None = None
+    ) -> SnapshotView:
+        """`snapshot` of a commit whose own record is at hand, with what was `attached` at some moment (default: now);
+        what is as in the view `beside` is read once."""
+        attached = attached or self.attached
         tree = attached.tree_of(info)
-        return SnapshotView(self.store, info if tree is None else attached.merged(info), tree)
+        return SnapshotView(self.store, info if tree is None else attached.merged(info), tree, beside)
 
     @property
     def attached(self) -> Attached:

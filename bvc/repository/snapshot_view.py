@@ -27,12 +27,17 @@ class SnapshotView:
     """A commit's tree, read lazily. All ids are full probe ids.
 
     `tree` is that of captures attached to the commit later (then `info.snapshot` is theirs); default the commit's own.
+    Shards of records that are as in the view `beside` are not read again where that has read them.
     """
 
-    def __init__(self, store: Store, info: CommitInfo, tree: str | None = None) -> None:
+    def __init__(
+        self, store: Store, info: CommitInfo, tree: str | None = None, beside: SnapshotView | None = None
+    ) -> None:
         self.store = store
         self.info = info
         self.tree = info.tree if tree is None else tree
+        self._shards: dict[str, dict[str, str]] = {}
+        self._known_shards = {} if beside is None else beside._shards
 
     @property
     def snapshot(self) -> Snapshot:
@@ -68,16 +73,10 @@ class SnapshotView:
     def probe_files(self, path: str) -> dict[str, str]:
         """`{probe id: blob id}` of all files in the shards at `path`. Raises DamagedObject for one of another name."""
         shards = self.below(path).values()
-        self.store.objects.expect(shards)
-        return {probe: oid for shard in shards for probe, oid in self.records_in(shard).items()}
-
-    def records_in(self, shard: str) -> dict[str, str]:
-        """`{probe id: blob id}` of one shard, by its tree's id. Raises DamagedObject for a file of another name."""
-        found = {name.removesuffix(".json"): oid for name, oid in self._listing(shard).items()}
-        for probe in found:
-            if not is_digest(probe):
-                raise DamagedObject(f"commit {self.info.id} holds a record named {probe!r}", hint=_FSCK)
-        return found
+        self.store.objects.expect(shard for shard in shards if shard not in self._known_shards)
+        for shard in shards:
+            self._shards[shard] = self._known_shards.get(shard) or records_in(self.store, shard)
+        return {probe: oid for shard in shards for probe, oid in self._shards[shard].items()}
 
     @cached_property
     def probe_blobs(self) -> dict[str, dict[str, str]]:
@@ -180,6 +179,15 @@ class SnapshotView:
     def order(self) -> tuple[str, ...]:
         """Probe ids in capture order: suites in order, without repeats."""
         return self.signatures.order
+
+
+def records_in(store: Store, shard: str) -> dict[str, str]:
+    """`{probe id: blob id}` of one shard, by its tree's id. Raises DamagedObject for a file of another name."""
+    found = {entry.name.removesuffix(".json"): entry.oid for entry in store.objects.tree(shard)}
+    for probe in found:
+        if not is_digest(probe):
+            raise DamagedObject(f"tree {shard} holds a record named {probe!r}", hint=_FSCK)
+    return found
 
 
 class Signatures:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from bvc.codec import canonical
+from bvc.dictionaries import DictionarySpec
 from bvc.errors import DamagedObject
 from bvc.ids import shard
 from bvc.records import FORMAT_VERSION, Generation, Outputs, Reference, Snapshot, Suite
-from bvc.repository.manifest import BLOCK, LOGPROB, Field, Manifest, blocks
+from bvc.repository.manifest import BLOCK, FEATURE, LOGPROB, Field, Manifest, blocks
 from bvc.repository.snapshot_view import Signatures, SnapshotView
 from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
 from bvc.store.transaction import Transaction
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bvc.evidence import Evidence
+    from bvc.evidence import Evidence, FeatureBlock
     from bvc.repository.pairs import RowReader
 
 Folder = dict[str, "Folder | str"]
@@ -95,6 +96,12 @@ class Stored:
         """The probes whose captures are held."""
         return frozenset(self._outputs.keys() & self.signatures.position.keys())
 
+    @property
+    def dictionary(self) -> str | None:
+        """The digest of the dictionary whose features are held, None without features."""
+        manifest = self.signatures.manifests.get(FEATURE)
+        return None if manifest is None else manifest.dictionary
+
     def outputs(self, probe: str) -> Outputs:
         """The probe's texts."""
         found = self.view.read_outputs(self._outputs[probe])
@@ -119,10 +126,28 @@ class Stored:
         return self._rows.row(probe)
 
 
+class Encoded:
+    """Captures whose features are those that `features` gives for each probe, whatever `base` has."""
+
+    signatures: Signatures | None = None
+
+    def __init__(self, base: Fresh | Stored, features: Callable[[str], FeatureBlock]) -> None:
+        self.base = base
+        self.outputs = base.outputs
+        self.output_blob = base.output_blob
+        self.reference = base.reference
+        self.reference_blob = base.reference_blob
+        self._features = features
+
+    def evidence(self, probe: str) -> Evidence:
+        """The probe's numeric channels, as a block of one."""
+        return replace(self.base.evidence(probe), feature=self._features(probe))
+
+
 class Extended:
     """Captures with more draws than `base` has: `more` gives for some probes the draws that follow."""
 
-    def __init__(self, base: Fresh | Stored, more: Callable[[str], tuple[Generation, ...]]) -> None:
+    def __init__(self, base: Fresh | Stored | Encoded, more: Callable[[str], tuple[Generation, ...]]) -> None:
         self.base = base
         self.signatures = base.signatures
         self.reference = base.reference
@@ -140,14 +165,15 @@ class Extended:
         return transaction.blob(canonical(self.outputs(probe).to_json()))
 
 
-Source = Fresh | Stored | Extended
+Source = Fresh | Stored | Extended | Encoded
 
 
 @dataclass(frozen=True)
 class SnapshotDraft:
     """All that a snapshot's tree is made of. `sources` says for each probe id where its capture is; `recaptures` the
     same for the probes captured again. `bucket_table` ([vocab] uint8) goes with log-probs, and `token_texts`, packed as
-    `bvc.evidence.pack_texts` does."""
+    `bvc.evidence.pack_texts` does. With a `dictionary` all sources have features of it; without one, no features are
+    stored."""
 
     snapshot: Snapshot
     suites: tuple[Suite, ...]
@@ -156,6 +182,7 @@ class SnapshotDraft:
     bucket_table: npt.NDArray[np.uint8] | None = None
     behaviors: bytes | None = None
     token_texts: npt.NDArray[np.uint8] | None = None
+    dictionary: DictionarySpec | None = None
 
 
 def write_snapshot(transaction: Transaction, draft: SnapshotDraft) -> str:
@@ -236,6 +263,17 @@ class _Grid:
     lengths: list[int] = field(default_factory=list)
     bucket_table: str | None = None
     token_texts: str | None = None
+    dictionary: DictionarySpec | None = None
+    latents: list[int] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str | None:
+        """That of the dictionary whose features the grid has."""
+        return None if self.dictionary is None else self.dictionary.digest
+
+    def takes(self, channel: str, manifest: Manifest) -> bool:
+        """Whether the tiles that a stored grid has of a channel may stand in this one."""
+        return channel != FEATURE or (self.dictionary is not None and manifest.dictionary == self.digest)
 
     def add(self, channel: str, name: str, spec: Field, tile: str) -> None:
         known = self.specs.setdefault(channel, {}).setdefault(name, replace(spec, tiles=()))
@@ -249,13 +287,16 @@ class _Grid:
 
     def _manifest(self, channel: str, probes: int) -> Manifest:
         tiles, is_logprob = self.tiles[channel], channel == LOGPROB
+        lengths = self.lengths if is_logprob else self.latents if channel == FEATURE else []
         made = Manifest(
             channel,
             BLOCK,
             {name: replace(spec, tiles=tuple(tiles[name])) for name, spec in self.specs[channel].items()},
-            lengths=tuple(self.lengths) if is_logprob else (),
+            lengths=tuple(lengths),
             bucket_table=self.bucket_table if is_logprob else None,
             token_texts=self.token_texts if is_logprob else None,
+            dictionary=self.digest if channel == FEATURE else None,
+            latents=self.dictionary.latents if channel == FEATURE and self.dictionary is not None else 0,
         )
         try:
             made.check(channel, probes)
@@ -269,7 +310,7 @@ def _grid(transaction: Transaction, draft: SnapshotDraft, sources: Mapping[str, 
     order = list(sources)
     tables = (draft.bucket_table, draft.token_texts)
     bucket_table, token_texts = (None if table is None else transaction.chunk(table) for table in tables)
-    grid = _Grid(bucket_table=bucket_table, token_texts=token_texts)
+    grid = _Grid(bucket_table=bucket_table, token_texts=token_texts, dictionary=draft.dictionary)
     for block in blocks(order, BLOCK):
         held = _held_block(block, [sources[probe] for probe in block])
         if held is not None:
@@ -296,10 +337,12 @@ def _held_block(block: Sequence[str], sources: Sequence[Source]) -> tuple[Signat
 
 def _reuse_block(grid: _Grid, held: Signatures, index: int, count: int) -> None:
     for channel, manifest in held.manifests.items():
+        if not grid.takes(channel, manifest):
+            continue
         for name, spec in manifest.fields.items():
             grid.add(channel, name, spec, spec.tiles[index])
-        if manifest.lengths:
-            grid.lengths.extend(manifest.lengths[index * BLOCK : index * BLOCK + count])
+        lengths = grid.latents if channel == FEATURE else grid.lengths
+        lengths.extend(manifest.lengths[index * BLOCK : index * BLOCK + count])
         if manifest.bucket_table is not None:
             grid.bucket_table = manifest.bucket_table
         if manifest.token_texts is not None:
@@ -310,8 +353,12 @@ def _write_block(transaction: Transaction, grid: _Grid, parts: list[Evidence]) -
     from bvc.repository.tiles import channel_arrays, concatenate, field_spec
 
     evidence = concatenate(parts)
+    if grid.dictionary is None:
+        evidence = replace(evidence, feature=None)
     for channel, arrays in channel_arrays(evidence).items():
         for name, array in arrays.items():
             grid.add(channel, name, field_spec(array, ()), transaction.chunk(array))
     if evidence.logprob is not None:
         grid.lengths.extend(int(n) for n in evidence.logprob.lengths)
+    if evidence.feature is not None:
+        grid.latents.extend(int(n) for n in evidence.feature.lengths)

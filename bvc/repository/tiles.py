@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bvc.errors import DamagedObject
-from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, ActivationBlock, Evidence, LogprobBlock
-from bvc.repository.manifest import Field, Manifest
+from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, ActivationBlock, Evidence, FeatureBlock, LogprobBlock
+from bvc.repository.manifest import CHANNELS, Field, Manifest
 from bvc.store.chunks import Chunks
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -26,23 +26,35 @@ _LOGPROB_ROWS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "buckets": ("<f2", _MASS),
 }
 """Type and shape of a row of each field of `LogprobBlock`."""
+_FEATURE_ROWS: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "positions": ("<u4", ()),
+    "energy": ("<f4", ()),
+    "missed": ("<f4", ()),
+    "latent": ("<u4", ()),
+    "fired": ("<u2", ()),
+    "strongest": ("<f4", ()),
+    "total": ("<f4", ()),
+    "peak": ("<u2", ()),
+}
+"""Type and shape of a row of each field of `FeatureBlock`."""
 
 
 def read_block(chunks: Chunks, manifests: Mapping[str, Manifest], index: int, probes: int) -> Evidence:
     """The evidence of probe block `index` of a snapshot of `probes` probes. Raises DamagedObject for tiles that do
     not have the shape that their manifest states."""
-    logprob, activation = manifests.get("logprob"), manifests.get("activation")
+    logprob, activation, feature = (manifests.get(channel) for channel in CHANNELS)
     return Evidence(
         logprob=None if logprob is None else _read_logprob(chunks, logprob, index),
         activation=None if activation is None else _read_activation(chunks, activation, index, probes),
+        feature=None if feature is None else _read_feature(chunks, feature, index),
     )
 
 
 def _read_logprob(chunks: Chunks, manifest: Manifest, index: int) -> LogprobBlock:
     if {name: (spec.dtype, spec.shape) for name, spec in manifest.fields.items()} != _LOGPROB_ROWS:
         raise DamagedObject("a logprob signature has other fields than it should", hint="run `bvc fsck`")
-    lengths = np.asarray(manifest.lengths[index * manifest.block : (index + 1) * manifest.block], dtype=np.int64)
-    arrays = _read_fields(chunks, manifest, index, int(lengths.sum()))
+    lengths = _lengths(manifest, index)
+    arrays = _read_fields(chunks, manifest, index, dict.fromkeys(manifest.fields, int(lengths.sum())))
     return LogprobBlock(lengths, *(arrays[name] for name in LogprobBlock.FIELDS))
 
 
@@ -50,17 +62,45 @@ def _read_activation(chunks: Chunks, manifest: Manifest, index: int, probes: int
     if any(spec.dtype != "<f4" or len(spec.shape) != 1 for spec in manifest.fields.values()):
         raise DamagedObject("an activation signature has fields that are no vectors", hint="run `bvc fsck`")
     rows = min(manifest.block, probes - index * manifest.block)
-    return ActivationBlock(_read_fields(chunks, manifest, index, rows))
+    return ActivationBlock(_read_fields(chunks, manifest, index, dict.fromkeys(manifest.fields, rows)))
 
 
-def _read_fields(chunks: Chunks, manifest: Manifest, index: int, rows: int) -> Arrays:
+def _read_feature(chunks: Chunks, manifest: Manifest, index: int) -> FeatureBlock:
+    if {name: (spec.dtype, spec.shape) for name, spec in manifest.fields.items()} != _FEATURE_ROWS:
+        raise DamagedObject("a feature signature has other fields than it should", hint="run `bvc fsck`")
+    lengths = _lengths(manifest, index)
+    rows = dict.fromkeys(FeatureBlock.BY_PROBE, len(lengths)) | dict.fromkeys(FeatureBlock.FIELDS, int(lengths.sum()))
+    arrays = _read_fields(chunks, manifest, index, rows)
+    block = FeatureBlock(lengths, *(arrays[name] for name in (*FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)))
+    if not _is_possible(block, manifest.latents):
+        raise DamagedObject("the tiles of a feature signature hold numbers that cannot be", hint="run `bvc fsck`")
+    return block
+
+
+def _is_possible(block: FeatureBlock, latents: int) -> bool:
+    """Whether a reader can rely on the numbers: latents that the dictionary has, ascending within each probe, at
+    positions that the probe has, and nothing that is not finite."""
+    probe = np.repeat(np.arange(len(block)), block.lengths)
+    positions = block.positions[probe]
+    ascending = (np.diff(block.latent.astype(np.int64)) > 0) | (np.diff(probe) > 0)
+    placed = (block.fired > 0) & (block.fired <= positions) & (block.peak < positions) & (block.latent < latents)
+    finite = (np.isfinite(getattr(block, name)).all() for name in ("energy", "missed", "strongest", "total"))
+    return bool(ascending.all() and placed.all() and all(finite))
+
+
+def _lengths(manifest: Manifest, index: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.asarray(manifest.lengths[index * manifest.block : (index + 1) * manifest.block], dtype=np.int64)
+
+
+def _read_fields(chunks: Chunks, manifest: Manifest, index: int, rows: Mapping[str, int]) -> Arrays:
+    """The tiles of block `index`, which have as many rows as `rows` says for each field."""
     out: Arrays = {}
     for name, spec in manifest.fields.items():
         array = chunks.get(spec.tiles[index])
-        if array.shape != (rows, *spec.shape) or array.dtype != np.dtype(spec.dtype):
+        if array.shape != (rows[name], *spec.shape) or array.dtype != np.dtype(spec.dtype):
             raise DamagedObject(
                 f"tile {spec.tiles[index]} of {manifest.channel}/{name} has shape {array.shape} and type "
-                f"{array.dtype}, its manifest says {(rows, *spec.shape)} and {spec.dtype}",
+                f"{array.dtype}, its manifest says {(rows[name], *spec.shape)} and {spec.dtype}",
                 hint="run `bvc fsck`",
             )
         out[name] = array
@@ -74,6 +114,9 @@ def channel_arrays(evidence: Evidence) -> dict[str, Arrays]:
         out["logprob"] = {name: getattr(evidence.logprob, name) for name in LogprobBlock.FIELDS}
     if evidence.activation is not None:
         out["activation"] = dict(evidence.activation.vectors)
+    if evidence.feature is not None:
+        names = (*FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)
+        out["feature"] = {name: getattr(evidence.feature, name) for name in names}
     return out
 
 
@@ -83,12 +126,15 @@ def field_spec(array: np.ndarray[Any, Any], tiles: tuple[str, ...]) -> Field:
 
 
 def concatenate(parts: list[Evidence]) -> Evidence:
-    """The probes of several evidence blocks in order; all must hold the same channels."""
+    """The probes of several evidence blocks in order; all must hold the same channels, but for features, which are
+    left out where some lack them."""
     logprobs = [p.logprob for p in parts if p.logprob is not None]
     activations = [p.activation for p in parts if p.activation is not None]
+    features = [p.feature for p in parts if p.feature is not None]
     return Evidence(
         logprob=LogprobBlock.concatenate(logprobs) if logprobs else None,
         activation=ActivationBlock.concatenate(activations) if activations else None,
+        feature=FeatureBlock.concatenate(features) if features and len(features) == len(parts) else None,
     )
 
 
@@ -97,4 +143,5 @@ def rows(evidence: Evidence, start: int, stop: int) -> Evidence:
     return Evidence(
         logprob=None if evidence.logprob is None else evidence.logprob.rows(start, stop),
         activation=None if evidence.activation is None else evidence.activation.rows(start, stop),
+        feature=None if evidence.feature is None else evidence.feature.rows(start, stop),
     )

@@ -16,6 +16,7 @@ from bvc import codec
 from bvc.errors import BvcError, DamagedObject
 from bvc.results import FsckResult, Progress
 from bvc.store.attached import attached_trees, snapshot_json
+from bvc.store.check_dictionaries import CARD_FILE, DICTIONARY_TRAILER, WEIGHTS_FILE, check_dictionary
 from bvc.store.check_files import Arrays, GitFiles, check_arrays, check_git_files
 from bvc.store.check_index import (
     check_captures,
@@ -118,6 +119,7 @@ def _check_commits(reached: _Reached, arrays: Arrays, git: GitFiles, findings: F
         findings.count("commits")
         try:
             _check_root(oid, commit, git, findings)
+            _check_dictionary(commit, git, findings)
             for tree in (commit.tree, *_attached(oid, commit, git, reached, findings)):
                 for manifest in _manifests(tree, git):
                     _collect_chunks(manifest, git, reached, findings)
@@ -137,6 +139,20 @@ def _check_root(oid: str, commit: GitCommit, git: GitFiles, findings: Findings) 
     findings.count("Merkle roots")
     if stated != (f"sha256:{merkle_digest(commit.tree, git.read, git.digests)}",):
         findings.add(CORRUPT, oid, "its tree does not have the Merkle root that its message states")
+
+
+def _check_dictionary(commit: GitCommit, git: GitFiles, findings: Findings) -> None:
+    """What a commit of a dictionary says of it. Raises DamagedObject."""
+    stated = trailers_of(commit.message).get(DICTIONARY_TRAILER)
+    if stated is None:
+        return
+    findings.count("dictionaries")
+    top = _folder(commit.tree, git)
+    signatures = _folder(top[SIGNATURES].oid, git) if SIGNATURES in top else {}
+    if CARD_FILE not in top or WEIGHTS_FILE not in signatures:
+        raise DamagedObject("its dictionary is not there")
+    card, weights = (git.read(entry.oid)[1] for entry in (top[CARD_FILE], signatures[WEIGHTS_FILE]))
+    check_dictionary(stated[0], card, weights)
 
 
 def _attached(oid: str, commit: GitCommit, git: GitFiles, reached: _Reached, findings: Findings) -> Iterator[str]:

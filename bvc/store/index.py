@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -155,9 +155,9 @@ class Index:
         """The stored distances of two snapshots (`distances_key`)."""
         return self.environment.get(DISTANCES + key)
 
-    def remember_distances(self, key: bytes, value: bytes) -> None:
-        """Keeps distances that can be measured again, where the index can be written."""
-        self.environment.remember([(DISTANCES + key, value)])
+    def remember_distances(self, found: Mapping[bytes, bytes]) -> None:
+        """Keeps distances, by key, that can be measured again, where the index can be written."""
+        self.environment.remember((DISTANCES + key, value) for key, value in found.items())
 
     def file_digest(self, path: str, stat: os.stat_result) -> str | None:
         """The SHA-256 of a file that was hashed before and has the same size, times of change and inode since."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,6 +17,7 @@ FILE_MODE = 0o100644
 TREE_MODE = 0o40000
 
 _OID_DIGITS = 40
+_ENTRY = re.compile(rb"([0-7]+) ([^\0]*)\0(.{20})", re.DOTALL)
 
 
 class TreeEntry(NamedTuple):
@@ -51,6 +53,11 @@ class Objects:
     def tree(self, oid: str) -> tuple[TreeEntry, ...]:
         """The entries of a tree in Git's order. Raises DamagedObject."""
         return parse_tree(oid, self._of_kind(oid, "tree"))
+
+    def raw_tree(self, oid: str) -> list[tuple[bytes, bytes, bytes]]:
+        """Mode, name and id (20 bytes) of each entry of a tree, for one of which few are looked at. Raises
+        DamagedObject."""
+        return raw_entries(oid, self._of_kind(oid, "tree"))
 
     def expect(self, oids: Iterable[str]) -> None:
         """Looks up at once where objects lie that are going to be read one by one."""
@@ -164,23 +171,15 @@ def _is_hex(text: str) -> bool:
 
 def parse_tree(oid: str, data: bytes) -> tuple[TreeEntry, ...]:
     """The entries of a tree object's bytes. Raises DamagedObject when they are not a tree."""
-    entries: list[TreeEntry] = []
-    position = 0
-    while position < len(data):
-        space = data.find(b" ", position)
-        end = data.find(b"\0", space)
-        if space < 0 or end < 0 or end + 21 > len(data):
-            raise DamagedObject(f"tree {oid} is malformed", hint="run `bvc fsck`")
-        mode, name = data[position:space], data[space + 1 : end]
-        entries.append(
-            TreeEntry(name.decode("utf-8", "surrogateescape"), _mode(mode, oid), data[end + 1 : end + 21].hex())
-        )
-        position = end + 21
-    return tuple(entries)
+    return tuple(
+        TreeEntry(name.decode("utf-8", "surrogateescape"), int(mode, 8), found.hex())
+        for mode, name, found in raw_entries(oid, data)
+    )
 
 
-def _mode(text: bytes, oid: str) -> int:
-    try:
-        return int(text, 8)
-    except ValueError as error:
-        raise DamagedObject(f"tree {oid} is malformed", hint="run `bvc fsck`") from error
+def raw_entries(oid: str, data: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    """Mode, name and id (20 bytes) of each entry, as a tree object has them. Raises DamagedObject as `parse_tree`."""
+    rows: list[tuple[bytes, bytes, bytes]] = _ENTRY.findall(data)
+    if sum(len(mode) + len(name) + 22 for mode, name, _ in rows) != len(data):
+        raise DamagedObject(f"tree {oid} is malformed", hint="run `bvc fsck`")
+    return rows

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 HEAD = "HEAD"
 BRANCHES = "refs/heads/"
+_LOGGED = (BRANCHES, "refs/remotes/", "refs/notes/", "refs/bvc/")
+"""Refs below these have a reflog."""
 
 _VALUE = re.compile(rb"[0-9a-f]{40}\n?")
 _SYMBOLIC = re.compile(rb"ref: (refs/[^\n\0]+)\n?")
@@ -221,7 +223,7 @@ class Refs:
         """The ref has moved: from here on, failing to write history must not hide that."""
         line = log_line(old, new, note)
         with_head = name.startswith(BRANCHES) and self.head_target() == name
-        names = ([name] if name.startswith((BRANCHES, "refs/remotes/", "refs/notes/")) else []) + [HEAD] * with_head
+        names = ([name] if name.startswith(_LOGGED) else []) + [HEAD] * with_head
         for log in names if name != HEAD else [HEAD]:
             path = self._log_path(log)
             try:

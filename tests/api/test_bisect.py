@@ -7,12 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from bvc.api.behaviors import find_behavior
+from bvc.api.bisect_behavior import BehaviorJudge
+from bvc.api.bisect_session import Means, Session
 from bvc.api.bisect_settings import BisectSettings
 from bvc.bisection import BisectStatus
 from bvc.errors import BadInput, BvcError, Locked, NotComparable, UnknownRevision, UsageError
 from tests.api.bisect_worlds import PROBES, Recorded, by_behavior
 
 FULL = PROBES
+MERGED = (
+    ("root", 1, ()),
+    ("left1", 1, ("root",)),
+    ("left2", 7, ("left1",)),
+    ("right1", 3, ("root",)),
+    ("merge", 7, ("right1", "left2")),
+    ("tip", 5, ("merge",)),
+)
+"""Commits, how many answers show it, and parents."""
 
 
 @pytest.fixture
@@ -97,6 +109,28 @@ def test_like_bad_needs_no_predicate(line: Recorded) -> None:
     result = line.bisection.start("HEAD", ["HEAD~9"], BisectSettings(like_bad=True, probes=("p1", "p2", "p3", "p4")))
     assert line.name(result.first_bad and result.first_bad.id) == "c6"
     assert "bvc bisect pick" in line.bisection.log()
+
+
+def test_likeness_must_be_the_surer_the_more_steps_there_are(line: Recorded) -> None:
+    for settings, sure in ((BisectSettings(like_bad=True, probes=("p1", "p2")), 0.98125), (by_behavior(), 0.95)):
+        line.bisection.start("HEAD", ["HEAD~9"], settings)
+        session = Session(line.repo.repository, Means())
+        assert session.situation(session.state()).plan.confidence == pytest.approx(sure)
+
+
+def test_many_commits_show_what_each_does(world: Recorded) -> None:
+    for name, hits, parents in MERGED:
+        world.commit(name, hits, parents)
+    repository, made = world.repo.repository, list(world.ids.values())
+    behavior = find_behavior(repository, "salt")
+    judges = [BehaviorJudge(repository, behavior, made[-1]) for _ in range(4)]
+    each = {commit: judges[0].shown(commit) for commit in made}
+    assert [shown and shown.total for shown in each.values()] == [hits for _, hits, _ in MERGED]
+    some = judges[1].shown_of(made[2:], lambda _: None)
+    assert some == {commit: each[commit] for commit in made[2:]}, "also where what came before is not among them"
+    assert judges[2].shown_of(made, lambda _: None) == each
+    judges[2].flush()
+    assert judges[3].shown_of(made, lambda _: pytest.fail("read again")) == each
 
 
 def test_commits_of_recorded_answers_cannot_be_asked_more(world: Recorded) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bvc
-from bvc.api.bands import BenignPairs, benign_pairs, drift_of, pair_distances
+from bvc.api.bands import BenignPairs, PairReader, benign_pairs, drift_of, pair_distances
 from bvc.api.noise_pairs import pairs_of
 from bvc.errors import NotComparable, UsageError
 from bvc.results import NoiseResult
@@ -119,6 +119,21 @@ def test_distances_agree_with_the_diff_of_the_same_pair(project: Project) -> Non
     assert pair_distances(project.repo.repository, a, b) == measure(
         texts, shared_blocks(*views), settle_terms(left, right)
     )
+
+
+def test_pairs_that_share_a_commit_have_the_distances_of_each_alone(project: Project) -> None:
+    a, b, c, d = lineage(project, "abcd")
+    repository = project.repo.repository
+    chosen = [(c, d), (b, c), (a, b), (d, a), (b, c)]
+    reader = PairReader(repository)
+    found = [reader.distances(*pair) for pair in chosen]
+    assert found == [pair_distances(repository, *pair) for pair in chosen]
+    forget_index(project)
+    reader = PairReader(project.repo.repository)
+    reader.distances(c, d)
+    reader.flush()
+    project.repo.repository.store.chunks.get = lambda sha: pytest.fail("an array was read")  # type: ignore[method-assign, assignment]
+    assert pair_distances(project.repo.repository, c, d) == found[0]
 
 
 def test_numbers_that_are_not_finite_are_kept_as_broken(project: Project) -> None:

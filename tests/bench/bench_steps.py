@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from bvc.api.bisect_like import place, squashed
+from bvc.api.bisect_like import asked_of, place, squashed
 from bvc.bisection import BisectPlan, Conclusion, Observation
 from bvc.compare.bisect import next_step
 from bvc.compare.steps import Step, find_steps
@@ -24,8 +24,8 @@ from tests.compare.step_worlds import Scores, World, flickering, lasting, line, 
 PLANTED = ((8, 4), (32, 10), (128, 50))
 RATES = ((0.02, 0.3), (0.2, 0.5), (0.2, 0.35), (0.6, 0.4))
 PROBES, SURE = 60, 0.9
-DIRECTIONS, PLACES, JUMP = 10, 40, 3.0
-"""Of `--like-bad`: probes, coordinates that a probe moves along, and the size of the step beside the drift's."""
+DIRECTIONS, PLACES, JUMPS = 10, 40, (3.0, 5.0)
+"""Of `--like-bad`: probes, coordinates that a probe moves along, and sizes of the step beside the drift's."""
 
 
 def nulls(trials: int) -> str:
@@ -95,7 +95,7 @@ def clusters(trials: int) -> str:
 def like_bad(trials: int) -> str:
     """What `--like-bad` says of drift with and without a step that is larger."""
     rows = []
-    for moves, jump in product((7, 12), (0.0, JUMP)):
+    for moves, jump in product((7, 12, 24), (0.0, *JUMPS)):
         rng = np.random.default_rng(5)
         found = [_asked(_places(moves, jump, rng)) for _ in range(trials)]
         right = np.mean([one.culprit == moves // 2 + 1 for one in found])
@@ -119,7 +119,8 @@ def _places(moves: int, jump: float, rng: np.random.Generator) -> Scores:
 
 def _asked(places: Scores) -> Conclusion:
     span = bisect_worlds.line(len(places) - 1)
-    plan = BisectPlan(available=dict.fromkeys(range(len(places)), 0))
+    sure = asked_of(BisectPlan().confidence, len(places) - 1)
+    plan = BisectPlan(confidence=sure, available=dict.fromkeys(range(len(places)), 0))
     rows = (tuple(row) for row in places.tolist())
     seen = [Observation(i, len(row), 0, values=row, source="stored", load=False) for i, row in enumerate(rows)]
     found = next_step(span, plan, seen)

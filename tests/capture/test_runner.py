@@ -22,9 +22,10 @@ from bvc.capture.recipe import make_recipe
 from bvc.capture.runner import CaptureRun, Work, capture_all
 from bvc.config import Config
 from bvc.errors import BvcError, EngineError
-from bvc.evidence import ActivationBlock, Evidence
+from bvc.evidence import ActivationBlock, Evidence, FeatureBlock
 from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference
 from bvc.results import Progress
+from tests.api.encoding import block
 from tests.tiny_models import tiny_model
 
 ROOT = str(Path(__file__).parents[2])
@@ -81,11 +82,15 @@ def requests(count: int, start: int = 0) -> list[ProbeRequest]:
 
 
 def capture(
-    folder: Path, engine: Engine | Callable[[], Engine], work: Work, recipe: Recipe = RECIPE
+    folder: Path,
+    engine: Engine | Callable[[], Engine],
+    work: Work,
+    recipe: Recipe = RECIPE,
+    dictionary: str | None = None,
 ) -> tuple[CaptureRun, dict[str, ProbeCapture], dict[str, ProbeCapture], list[Progress]]:
     """Runs and reads back: the run, the captures, the recaptures, what was reported."""
     seen: list[Progress] = []
-    with Journal.open(folder, MODEL, recipe) as journal:
+    with Journal.open(folder, MODEL, recipe, dictionary) as journal:
         run = capture_all(engine if callable(engine) else lambda: engine, work, journal, seen.append)
         main = {probe: journal.read(probe) for probe in journal.done()}
         again = {probe: journal.read(probe, again=True) for probe in journal.done(again=True)}
@@ -242,6 +247,96 @@ def test_pythons_own_memory_error_counts_too(tmp_path: Path) -> None:
 
     run, _, _, _ = capture(tmp_path, Greedy(), Work(requests(3)))
     assert run.recipe.batch_rows == 2
+
+
+# Features
+
+
+@dataclass
+class Encoding(ArithmeticEngine):
+    """Features that say along which text and in which batch shape they were read; only whole captures have them."""
+
+    silent: bool = False
+
+    def run(self, batch: Batch) -> list[ProbeCapture]:
+        captures = super().run(batch)
+        if self.silent:
+            return captures
+        return [replace(c, evidence=replace(c.evidence, feature=encoded(c.reference, batch))) for c in captures]
+
+
+@dataclass
+class EncodingAlone(Encoding):
+    """Reads features alone, too."""
+
+    alone: list[Batch] = field(default_factory=list)
+
+    def encode(self, batch: Batch) -> list[FeatureBlock]:
+        self.alone.append(batch)
+        return [encoded(request.reference, batch) for request in batch.requests]
+
+
+def encoded(reference: Reference | None, batch: Batch) -> FeatureBlock:
+    assert reference is not None
+    return block(f"{reference.text} {batch.rows}x{batch.prompt_tokens}")
+
+
+def totals(captures: dict[str, ProbeCapture]) -> dict[str, bytes]:
+    found = {probe: capture.evidence.feature for probe, capture in captures.items()}
+    return {probe: feature.total.tobytes() for probe, feature in found.items() if feature is not None}
+
+
+def test_captures_of_before_the_dictionary_get_their_features(tmp_path: Path) -> None:
+    work = Work(requests(6), recaptures=requests(2))
+    engine = Encoding()
+    _, main, again, _ = capture(tmp_path / "whole", engine, work, dictionary="d" * 64)
+    whole = totals(main), totals(again)
+    assert [len(t) for t in whole] == [6, 2]
+    capture(tmp_path / "later", ArithmeticEngine(), work)
+    alone = EncodingAlone()
+    run, main, again, seen = capture(tmp_path / "later", alone, work, dictionary="d" * 64)
+    assert (totals(main), totals(again)) == whole
+    assert (run.encoded, run.captured, asked(alone)) == (6, 0, [])
+    assert [b.rows for b in alone.alone] == [4, 4, 2]
+    assert [(p.done, p.total) for p in seen if p.what == "features"] == [(0, 8), (4, 8), (6, 8), (8, 8)]
+    idle = EncodingAlone()
+    run, main, again, _ = capture(tmp_path / "later", idle, work, dictionary="d" * 64)
+    assert (totals(main), totals(again)) == whole and idle.alone == [] and run.encoded == 6
+
+
+def test_an_engine_that_cannot_encode_alone_runs_whole_captures_for_it(tmp_path: Path) -> None:
+    work = Work(requests(3))
+    capture(tmp_path, ArithmeticEngine(), work)
+    engine = Encoding()
+    run, main, _, _ = capture(tmp_path, engine, work, dictionary="d" * 64)
+    assert len(asked(engine)) == 3 and len(totals(main)) == 3 and run.captured == 0
+
+
+def test_an_engine_that_gives_no_features_for_its_dictionary_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="gave no features"):
+        capture(tmp_path, Encoding(silent=True), Work(requests(3)), dictionary="d" * 64)
+
+
+def test_features_of_another_dictionary_are_passed_over(tmp_path: Path) -> None:
+    work = Work(requests(3))
+    capture(tmp_path, Encoding(), work, dictionary="d" * 64)
+    _, main, _, _ = capture(tmp_path, ArithmeticEngine(), work)
+    assert totals(main) == {}
+    alone = EncodingAlone()
+    _, main, _, _ = capture(tmp_path, alone, work, dictionary="e" * 64)
+    assert len(totals(main)) == 3 and len(alone.alone) == 1
+
+
+def test_features_along_another_reference_are_not_taken(tmp_path: Path) -> None:
+    """The captures are made again along other texts: what was encoded along the first ones is stale."""
+    capture(tmp_path, ArithmeticEngine(), Work(requests(2)))
+    capture(tmp_path, EncodingAlone(), Work(requests(2)), dictionary="d" * 64)
+    moved = [ProbeRequest(r.probe, Reference("another text")) for r in requests(2)]
+    capture(tmp_path, ArithmeticEngine(), Work(moved))
+    alone = EncodingAlone()
+    _, main, _, _ = capture(tmp_path, alone, Work(moved), dictionary="d" * 64)
+    assert len(alone.alone) == 1
+    assert set(totals(main).values()) == {block("another text 4x32").total.tobytes()}
 
 
 # Failures

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bvc.cli.numbers import strengths
 from bvc.cli.program import run
-from bvc.commands.amplify import strengths
 from bvc.commands.explore import picked_ranks
 from bvc.errors import UsageError
 from bvc.suites.load import load_suite
@@ -120,7 +120,7 @@ def test_mistakes_get_one_line(project: Path, bvc: Call, arguments: tuple[str, .
 
 def test_ranks_and_strengths() -> None:
     assert picked_ranks("1, 3-5,4") == (1, 3, 4, 5)
-    assert strengths("0.5,-1,2e0") == (0.5, -1.0, 2.0)
+    assert strengths("0.5,-1,2e0", "--alpha") == (0.5, -1.0, 2.0)
     for text in ("", "0", "5-3", "a", "1-999999", "1,,2"):
         with pytest.raises(UsageError):
             picked_ranks(text)

@@ -14,7 +14,7 @@ from bvc.repository.notes import (
     NOISE,
     BenignPair,
     NoteAuthor,
-    _advance,
+    advance_tree,
     attach_captures,
     change_benign,
     read_attached,
@@ -85,7 +85,7 @@ def test_a_writer_who_is_overtaken_tries_again(store: Store, tmp_path: Path) -> 
             if waiting:
                 attach(other, *waiting.pop(), 1)
 
-        _advance(transaction, store, CAPTURES, edit, "mine", BY)
+        advance_tree(transaction, store, CAPTURES, edit, "mine", BY)
     assert seen == [set(), {commits[3]}, set(commits[2:]), set(commits[1:])]
     assert read_attached(store).trees.keys() == set(commits[1:])
     assert commits[0] in git(tmp_path / ".bvc", "notes", "--ref=captures", "list")

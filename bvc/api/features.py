@@ -1,0 +1,170 @@
+"""features: the dictionaries of a project listed, shown, exported and imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bvc.api.features_records import DictionaryEntry, LatentRate, LatentView, ProbePeak
+from bvc.dictionaries import LatentCard, StoredDictionary
+from bvc.errors import BadInput, UsageError
+from bvc.files import write_atomic
+from bvc.records import CommitInfo
+from bvc.repository.dictionaries import (
+    default_dictionary,
+    dictionaries,
+    dictionary_versions,
+    feature_dictionary,
+    find_dictionary,
+    put_dictionary,
+    read_arrays,
+    read_cards,
+)
+from bvc.repository.repository import Repository
+from bvc.repository.revisions import resolve
+from bvc.repository.snapshot_view import SnapshotView
+
+if TYPE_CHECKING:
+    from bvc.evidence import FeatureBlock
+    from bvc.features.dictionary import Dictionary
+
+_SHOWN_PROBES = 8
+_NO_DICTIONARY = "`bvc features fit` makes one from the lineage's first commit"
+
+
+def list_dictionaries(repository: Repository) -> list[DictionaryEntry]:
+    """All dictionaries by name. Loads neither numpy nor torch."""
+    default = default_dictionary(repository)
+    chosen = None if default is None else default.spec.digest
+    return [
+        DictionaryEntry(stored, len(dictionary_versions(repository, stored.name)), stored.spec.digest == chosen)
+        for stored in dictionaries(repository)
+    ]
+
+
+def chosen_dictionary(repository: Repository, wanted: str | None) -> StoredDictionary:
+    """The dictionary that `wanted` names, else the one that commits use. Raises UsageError where none is meant, and as
+    `find_dictionary` does."""
+    if wanted is not None:
+        return find_dictionary(repository, wanted)
+    found = default_dictionary(repository)
+    if found is not None:
+        return found
+    names = [stored.name for stored in dictionaries(repository)]
+    if not names:
+        raise UsageError("this project has no dictionary", hint=_NO_DICTIONARY)
+    raise UsageError("say which dictionary: --dictionary NAME", hint=f"there are: {', '.join(names)}")
+
+
+def latent_card(stored: StoredDictionary, cards: Sequence[LatentCard], latent: int) -> LatentCard:
+    """The card of one latent; an empty one where the dictionary came without. Raises UsageError for a number that is no
+    latent's."""
+    if not 0 <= latent < stored.spec.latents:
+        raise UsageError(
+            f"{stored.name} has no latent {latent}", hint=f"its latents are 0 to {stored.spec.latents - 1}"
+        )
+    return next((card for card in cards if card.latent == latent), LatentCard(latent, 0.0, 0.0))
+
+
+def show_latent(repository: Repository, latent: int, name: str | None = None) -> LatentView:
+    """One latent and how it fires along the lineage of HEAD. Raises as `chosen_dictionary` and `latent_card` do."""
+    stored = chosen_dictionary(repository, name)
+    card = latent_card(stored, read_cards(repository, stored), latent)
+    history = []
+    peaks: list[ProbePeak] = []
+    for info, view in _encoded(repository, stored):
+        rate, peaks = _rate(info, view, latent)
+        history.append(rate)
+    return LatentView(stored, card, tuple(history), tuple(peaks))
+
+
+def load_dictionary(repository: Repository, stored: StoredDictionary) -> Dictionary:
+    """A stored dictionary with its weights, ready for use. Loads torch. Raises DamagedObject where the weights are not
+    those that it names."""
+    from bvc.features.arrays import from_arrays
+
+    return from_arrays(stored.spec, read_arrays(repository, stored))
+
+
+def store_dictionary(
+    repository: Repository, stored: StoredDictionary, dictionary: Dictionary, cards: Sequence[LatentCard], author: str
+) -> StoredDictionary:
+    """Puts a dictionary into the repository as the newest version of its name, and returns it as it now stands."""
+    from bvc.features.arrays import to_arrays
+
+    put_dictionary(repository, stored.name, stored.spec, stored.card, cards, to_arrays(dictionary), author)
+    return find_dictionary(repository, stored.name)
+
+
+def export_dictionary(repository: Repository, name: str | None, path: Path) -> StoredDictionary:
+    """Writes the weights of a dictionary as one safetensors file. Raises BadInput where it cannot be written."""
+    from bvc.features.files import write_dictionary
+
+    stored = chosen_dictionary(repository, name)
+    if path.exists():
+        raise BadInput("is there already: nothing was written", file=str(path))
+    write_atomic(path, write_dictionary(load_dictionary(repository, stored)))
+    return stored
+
+
+def _encoded(repository: Repository, stored: StoredDictionary) -> Iterator[tuple[CommitInfo, SnapshotView]]:
+    """The commits of HEAD's lineage that were encoded with a dictionary, oldest first."""
+    if repository.store.refs.head().commit is None:
+        return
+    history = list(repository.store.history.walk([resolve(repository, "HEAD")]))
+    for info in reversed(history):
+        if info.snapshot is None or info.snapshot.capability is None:
+            continue
+        view = repository.snapshot(info.id)
+        if feature_dictionary(view) == stored.spec.digest:
+            yield info, view
+
+
+def _rate(info: CommitInfo, view: SnapshotView, latent: int) -> tuple[LatentRate, list[ProbePeak]]:
+    probes = fired = positions = 0
+    found: list[tuple[float, int, int, str]] = []
+    order = view.signatures.order
+    for start, block in _blocks(view):
+        positions += int(block.positions.sum())
+        for row, strongest, times, peak in _firings(block, latent):
+            probes, fired = probes + 1, fired + times
+            found.append((strongest, times, peak, order[start + row]))
+    best = sorted(found, key=lambda item: -item[0])[:_SHOWN_PROBES]
+    peaks = [_peak(view, probe, strength, times, at) for strength, times, at, probe in best]
+    return LatentRate(info, probes, len(order), fired / max(1, positions)), peaks
+
+
+def _blocks(view: SnapshotView) -> Iterator[tuple[int, FeatureBlock]]:
+    from bvc.repository.manifest import BLOCK
+
+    for index in range(-(-len(view.signatures.order) // BLOCK)):
+        block = view.signatures.block(index).feature
+        if block is not None:
+            yield index * BLOCK, block
+
+
+def _firings(block: FeatureBlock, latent: int) -> Iterator[tuple[int, float, int, int]]:
+    """Probe, strongest value, positions fired and position of the strongest, for each probe where a latent fires."""
+    import numpy as np
+
+    ends = np.cumsum(block.lengths)
+    for place in np.nonzero(block.latent == latent)[0].tolist():
+        row = int(np.searchsorted(ends, place, side="right"))
+        yield row, float(block.strongest[place]), int(block.fired[place]), int(block.peak[place])
+
+
+def _peak(view: SnapshotView, probe: str, strength: float, times: int, position: int) -> ProbePeak:
+    return ProbePeak(probe, view.probe(probe).name, strength, times, reference_before(view, probe, position))
+
+
+def reference_before(view: SnapshotView, probe: str, position: int) -> str | None:
+    """A probe's reference up to the token that a position has read (position 0 has read none of it); None where it is
+    not known which characters a token covers."""
+    reference = view.reference(probe)
+    block, row = view.signatures.place(probe)
+    sketch = view.signatures.block(block).logprob
+    if reference is None or sketch is None:
+        return None
+    covered: Any = sketch.rows(row, row + 1).characters[:position]
+    return reference.text[: int(covered.sum())]

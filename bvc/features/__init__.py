@@ -1,0 +1,1 @@
+"""Sparse dictionaries of activations: fitting, encoding, and the search for what only one of two models has."""
