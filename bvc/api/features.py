@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.features_records import DictionaryEntry, LatentRate, LatentView, ProbePeak
-from bvc.dictionaries import LatentCard, StoredDictionary
+from bvc.api.features_records import DictionaryEntry, ImportOptions, LatentRate, LatentView, ProbePeak
+from bvc.dictionaries import DictionaryCard, LatentCard, StoredDictionary
 from bvc.errors import BadInput, UsageError
 from bvc.files import write_atomic
 from bvc.records import CommitInfo
 from bvc.repository.dictionaries import (
+    check_dictionary_name,
     default_dictionary,
     dictionaries,
     dictionary_versions,
@@ -98,14 +99,40 @@ def store_dictionary(
 
 
 def export_dictionary(repository: Repository, name: str | None, path: Path) -> StoredDictionary:
-    """Writes the weights of a dictionary as one safetensors file. Raises BadInput where it cannot be written."""
+    """Writes the weights of a dictionary as one safetensors file, or where `path` has no suffix as a folder in
+    SAELens' format. Raises BadInput where something is there already, or it cannot be written."""
     from bvc.features.files import write_dictionary
+    from bvc.features.sae_lens import write_sae_lens
 
     stored = chosen_dictionary(repository, name)
-    if path.exists():
+    dictionary = load_dictionary(repository, stored)
+    if not path.suffix:
+        write_sae_lens(dictionary, path)
+    elif path.exists():
         raise BadInput("is there already: nothing was written", file=str(path))
-    write_atomic(path, write_dictionary(load_dictionary(repository, stored)))
+    else:
+        write_atomic(path, write_dictionary(dictionary))
     return stored
+
+
+def import_dictionary(repository: Repository, folder: Path, what: ImportOptions) -> StoredDictionary:
+    """Stores the dictionary of a SAELens folder. Raises BadInput for a folder that cannot be read as one, and for
+    details that it does not say and nobody gave."""
+    from bvc.features.sae_lens import read_sae_lens
+
+    check_dictionary_name(what.name)
+    model = None if what.at is None else repository.store.history.info(resolve(repository, what.at)).snapshot
+    identity = None if model is None else model.model
+    dictionary = read_sae_lens(
+        folder,
+        model=None if identity is None else identity.fingerprint,
+        layer=what.layer,
+        architecture=None if identity is None else identity.architecture,
+        scale=what.scale,
+    )
+    facts = {"imported": "from a folder in SAELens' format; its quality was not measured here"}
+    card = DictionaryCard(what.name, 0.0, 0.0, 0, 0, fit=facts, source=folder.name)
+    return store_dictionary(repository, StoredDictionary(what.name, dictionary.spec, card), dictionary, (), what.author)
 
 
 def _encoded(repository: Repository, stored: StoredDictionary) -> Iterator[tuple[CommitInfo, SnapshotView]]:

@@ -37,6 +37,18 @@ class FitOptions:
 
 
 @dataclass(frozen=True)
+class ImportOptions:
+    """What a folder may leave open: `at` is the commit on whose model the dictionary was fitted, `layer` where
+    ("layer.15"), `scale` what activations were multiplied by."""
+
+    name: str = DEFAULT_NAME
+    at: str | None = None
+    layer: str | None = None
+    scale: float | None = None
+    author: str = "unknown <unknown@localhost>"
+
+
+@dataclass(frozen=True)
 class FitResult:
     """A dictionary that was fitted at `commit`, and the seconds it took."""
 

@@ -74,3 +74,13 @@ class FeatureVerbs(ProjectHandle):
         from bvc.api.features import export_dictionary
 
         return export_dictionary(self.repository, dictionary, Path(path))
+
+    def features_import(self, folder: str | Path, **options: Any) -> StoredDictionary:
+        """Stores the dictionary of a folder in SAELens' format.
+
+        `options` are the fields of `bvc.api.features_records.ImportOptions` (name, at, layer, scale).
+        """
+        from bvc.api.features import import_dictionary
+        from bvc.api.features_records import ImportOptions
+
+        return import_dictionary(self.repository, Path(folder), ImportOptions(**{"author": self.author, **options}))

@@ -1,4 +1,4 @@
-"""`bvc features`: fit, ls, show, diff, steer, export."""
+"""`bvc features`: fit, ls, show, diff, steer, export, import."""
 
 from __future__ import annotations
 
@@ -217,5 +217,26 @@ def export(session: Session, path: Path, name: str | None) -> None:
     session.message(f"{path}: {stored.name}, layer {stored.spec.layer}, {stored.spec.latents} latents")
 
 
-for _verb in (fit, ls, show, diff, steer, export):
+@bvc_command("import", json=True, examples="bvc features import sae/ --name public --at main~3 --layer layer.12")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", metavar="NAME", default="main", show_default=True, help="What the dictionary is called.")
+@click.option("--at", metavar="REV", shell_complete=completion.revisions, help="On whose model it was fitted.")
+@click.option("--layer", metavar="LAYER", help="Where it reads the stream, as layer.15 (after 15 blocks).")
+@click.option("--scale", type=float, metavar="X", help="What activations were multiplied by, where it matters.")
+def import_(session: Session, /, folder: Path, **options: Any) -> None:
+    """Store the dictionary of FOLDER, in SAELens' format: cfg.json and sae_weights.safetensors.
+
+    Architectures standard, topk, jumprelu and batchtopk of the output of a block. --at, --layer and --scale say what
+    the folder does not.
+    """
+    stored = session.repo(writes=True).features_import(folder, **options)
+    from bvc.render import features as render
+
+    if session.json:
+        session.document(render.dictionary_document(stored))
+    else:
+        session.page(render.render_dictionary(stored, session.screen))
+
+
+for _verb in (fit, ls, show, diff, steer, export, import_):
     command.add_command(_verb)

@@ -36,7 +36,8 @@ def render_dictionaries(entries: tuple[DictionaryEntry, ...], screen: Screen) ->
 def _row(entry: DictionaryEntry) -> list[str]:
     spec, card = entry.stored.spec, entry.stored.card
     mark = "*" if entry.default else ""
-    numbers = [str(spec.latents), number(card.active), f"{share(card.explained)} %", str(card.dead)]
+    quality = [number(card.active), f"{share(card.explained)} %", str(card.dead)] if card.tokens else ["", "", ""]
+    numbers = [str(spec.latents), *quality]
     return [mark, clean(entry.stored.name), short(spec.digest), clean(spec.layer), *numbers]
 
 
@@ -58,6 +59,8 @@ def render_dictionary(stored: StoredDictionary, screen: Screen) -> Iterator[str]
 
 
 def _quality(card: DictionaryCard) -> str:
+    if not card.tokens:
+        return "not measured"
     text = (
         f"explains {share(card.explained)} % of the variance of {card.tokens:,} held-out tokens with "
         f"{number(card.active)} latents a token; {plural(card.dead, 'latent')} never fired there"

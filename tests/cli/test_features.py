@@ -100,6 +100,22 @@ def test_export_and_import_again(project: Path, tmp_path: Path, bvc: Call) -> No
     assert code == ExitCode.BAD_INPUT and "is there already" in err
 
 
+def test_a_folder_goes_out_and_comes_in_again(project: Path, tmp_path: Path, bvc: Call) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy)
+    here = ("-C", str(copy), "features")
+    assert bvc(*here, "export", str(tmp_path / "folder"))[0] == 0
+    code, out, _ = bvc(*here, "import", str(tmp_path / "folder"), "--name", "again", "--json")
+    assert code == 0
+    validate(json.loads(out))
+    listed = json.loads(bvc(*here, "ls", "--json")[1])["dictionaries"]
+    assert [entry["name"] for entry in listed] == ["again", "main"]
+    assert listed[0]["digest"] == listed[1]["digest"]
+    assert "not measured" in bvc(*here, "show", "--dictionary", "again")[1]
+    code, _, err = bvc(*here, "import", str(copy / "probes"))
+    assert code == ExitCode.BAD_INPUT and "cfg.json" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

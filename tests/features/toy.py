@@ -8,11 +8,22 @@ import torch
 
 from bvc.features.buffer import ActivationBatch
 from bvc.features.dictionary import Dictionary
-from tests.features.worlds import directions, strengths
 
 RATE = 0.03
 NOISE = 0.02
 CENTER = 3.0
+
+
+def directions(features: int, width: int, generator: torch.Generator) -> torch.Tensor:
+    """Random unit rows [features, width]."""
+    rows = torch.randn(features, width, generator=generator)
+    return rows / rows.norm(dim=-1, keepdim=True)
+
+
+def strengths(rows: int, rates: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Feature values [rows, features]: 0, or between 1 and 3 with the probability `rates` [features]."""
+    on = torch.rand(rows, len(rates), generator=generator) < rates
+    return on * (1 + 2 * torch.rand(rows, len(rates), generator=generator))
 
 
 class ToySource:
