@@ -97,9 +97,10 @@ class FeatureBlock:
     """Latents of one dictionary that fire along the references of n probes, T of them in all.
 
     The positions of a probe are those whose next token its log-prob sketch describes: the last prompt token, then each
-    token of the reference that is read. `positions` [n] uint32 is their number; `energy` [n] float32 the mean squared
-    distance of the (scaled) activations from the dictionary's decoder bias and `missed` [n] float32 that from its
-    reconstruction, so that 1 - missed / energy is the share it explains.
+    token of the reference that is read (of a reference that scores nothing the last prompt token alone). `positions`
+    [n] uint32 is their number; `energy` [n] float32 the mean squared distance of the (scaled) activations from the
+    dictionary's decoder bias and `missed` [n] float32 that from its reconstruction, so that 1 - missed / energy is the
+    share it explains.
 
     lengths [n] int64, latents that fire at any position of each probe (their sum is T); the others are concatenated in
     the same order: latent [T] uint32, ascending within a probe; fired [T] uint16, at how many positions; strongest [T]

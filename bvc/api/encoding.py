@@ -11,9 +11,9 @@ from bvc.capture.journal import Journal
 from bvc.capture.runner import EncodeRequest
 from bvc.capture.shape import stream_shape
 from bvc.dictionaries import StoredDictionary
-from bvc.errors import DamagedObject, NotComparable, UsageError
+from bvc.errors import DamagedObject, NotComparable
 from bvc.records import ModelIdentity, Probe, Reference
-from bvc.repository.dictionaries import default_dictionary, dictionaries
+from bvc.repository.dictionaries import chosen_dictionary, default_dictionary
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_writer import Encoded, Source, Stored
 
@@ -38,16 +38,7 @@ def usual_dictionary(
 
 def needed_dictionary(repository: Repository) -> StoredDictionary:
     """The dictionary with which commits record features. Raises UsageError where there is none, or none is chosen."""
-    stored = default_dictionary(repository)
-    if stored is not None:
-        return stored
-    names = [each.name for each in dictionaries(repository)]
-    if not names:
-        raise UsageError("this project has no dictionary", hint="`bvc features fit` makes one")
-    raise UsageError(
-        "bvc.toml does not say with which dictionary features are recorded",
-        hint=f"`bvc config features.dictionary NAME`; there are: {', '.join(names)}",
-    )
+    return chosen_dictionary(repository, None, "`bvc config features.dictionary NAME`")
 
 
 def fitting_dictionary(repository: Repository, model: ModelIdentity, engine: EngineChoice | None) -> StoredDictionary:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.features_records import DictionaryEntry, ImportOptions, LatentRate, LatentView, ProbePeak
+from bvc.api.features_records import DictionaryEntry, ImportOptions, LatentFirings, LatentView, ProbePeak
 from bvc.dictionaries import DictionaryCard, LatentCard, StoredDictionary
 from bvc.errors import BadInput, UsageError
 from bvc.files import write_atomic
 from bvc.records import CommitInfo
 from bvc.repository.dictionaries import (
     check_dictionary_name,
+    chosen_dictionary,
     default_dictionary,
     dictionaries,
     dictionary_versions,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bvc.features.dictionary import Dictionary
 
 _SHOWN_PROBES = 8
-_NO_DICTIONARY = "`bvc features fit` makes one from the lineage's first commit"
 
 
 def list_dictionaries(repository: Repository) -> list[DictionaryEntry]:
@@ -42,20 +42,6 @@ def list_dictionaries(repository: Repository) -> list[DictionaryEntry]:
         DictionaryEntry(stored, len(dictionary_versions(repository, stored.name)), stored.spec.digest == chosen)
         for stored in dictionaries(repository)
     ]
-
-
-def chosen_dictionary(repository: Repository, wanted: str | None) -> StoredDictionary:
-    """The dictionary that `wanted` names, else the one that commits use. Raises UsageError where none is meant, and as
-    `find_dictionary` does."""
-    if wanted is not None:
-        return find_dictionary(repository, wanted)
-    found = default_dictionary(repository)
-    if found is not None:
-        return found
-    names = [stored.name for stored in dictionaries(repository)]
-    if not names:
-        raise UsageError("this project has no dictionary", hint=_NO_DICTIONARY)
-    raise UsageError("say which dictionary: --dictionary NAME", hint=f"there are: {', '.join(names)}")
 
 
 def latent_card(stored: StoredDictionary, cards: Sequence[LatentCard], latent: int) -> LatentCard:
@@ -148,27 +134,20 @@ def _encoded(repository: Repository, stored: StoredDictionary) -> Iterator[tuple
             yield info, view
 
 
-def _rate(info: CommitInfo, view: SnapshotView, latent: int) -> tuple[LatentRate, list[ProbePeak]]:
+def _rate(info: CommitInfo, view: SnapshotView, latent: int) -> tuple[LatentFirings, list[ProbePeak]]:
+    from bvc.api.features_pairs import feature_blocks
+
     probes = fired = positions = 0
     found: list[tuple[float, int, int, str]] = []
     order = view.signatures.order
-    for start, block in _blocks(view):
+    for start, block in feature_blocks(view.signatures):
         positions += int(block.positions.sum())
         for row, strongest, times, peak in _firings(block, latent):
             probes, fired = probes + 1, fired + times
             found.append((strongest, times, peak, order[start + row]))
     best = sorted(found, key=lambda item: -item[0])[:_SHOWN_PROBES]
     peaks = [_peak(view, probe, strength, times, at) for strength, times, at, probe in best]
-    return LatentRate(info, probes, len(order), fired / max(1, positions)), peaks
-
-
-def _blocks(view: SnapshotView) -> Iterator[tuple[int, FeatureBlock]]:
-    from bvc.repository.manifest import BLOCK
-
-    for index in range(-(-len(view.signatures.order) // BLOCK)):
-        block = view.signatures.block(index).feature
-        if block is not None:
-            yield index * BLOCK, block
+    return LatentFirings(info, probes, len(order), fired / max(1, positions)), peaks
 
 
 def _firings(block: FeatureBlock, latent: int) -> Iterator[tuple[int, float, int, int]]:

@@ -125,8 +125,20 @@ class _Grid:
 
     def _read(self, index: int) -> FeatureBlock:
         if self._block is None or self._block[0] != index:
-            found = read_block(self._signatures.store.chunks, {FEATURE: self._manifest}, index, len(self.order)).feature
-            if found is None:
-                raise DamagedObject("a feature signature holds no features", hint="run `bvc fsck`")
-            self._block = index, found
+            self._block = index, _feature_block(self._signatures, index)
         return self._block[1]
+
+
+def feature_blocks(signatures: Signatures) -> Iterator[tuple[int, FeatureBlock]]:
+    """The blocks of a snapshot that has features, each with the place of its first probe in the order."""
+    for index in range(-(-len(signatures.order) // BLOCK)):
+        yield index * BLOCK, _feature_block(signatures, index)
+
+
+def _feature_block(signatures: Signatures, index: int) -> FeatureBlock:
+    """One block of the feature channel; the other channels are not read."""
+    channel = {FEATURE: signatures.manifests[FEATURE]}
+    found = read_block(signatures.store.chunks, channel, index, len(signatures.order)).feature
+    if found is None:
+        raise DamagedObject("a feature signature holds no features", hint="run `bvc fsck`")
+    return found

@@ -67,7 +67,7 @@ class DictionaryEntry:
 
 
 @dataclass(frozen=True)
-class LatentRate:
+class LatentFirings:
     """How often a latent fires at one commit: in `probes` of the `n` encoded, and at which `share` of positions."""
 
     commit: CommitInfo
@@ -83,7 +83,7 @@ class LatentView:
 
     dictionary: StoredDictionary
     card: LatentCard
-    history: tuple[LatentRate, ...]
+    history: tuple[LatentFirings, ...]
     probes: tuple[ProbePeak, ...]
 
 

@@ -39,7 +39,7 @@ class FeatureVerbs(ProjectHandle):
 
     def dictionary(self, name: str | None = None) -> StoredDictionary:
         """One dictionary (default: the one that commits use), by name or digest."""
-        from bvc.api.features import chosen_dictionary
+        from bvc.repository.dictionaries import chosen_dictionary
 
         return chosen_dictionary(self.repository, name)
 

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.features import chosen_dictionary, latent_card
+from bvc.api.encoding import misfit
+from bvc.api.features import latent_card
 from bvc.api.steer_records import Direction
 from bvc.dictionaries import LatentCard, StoredDictionary
 from bvc.errors import NotComparable, UsageError
 from bvc.records import ModelIdentity
-from bvc.repository.dictionaries import read_arrays, read_cards
+from bvc.repository.dictionaries import chosen_dictionary, read_arrays, read_cards
 from bvc.repository.repository import Repository
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ class KnownLatent:
         return tuple(token for token, _ in self.card.promoted)
 
     def check(self, model: ModelIdentity) -> None:
-        """Raises NotComparable for a model of another architecture than the dictionary's."""
-        wanted, own = self.stored.spec.architecture, model.architecture
-        if wanted is not None and own is not None and wanted != own:
-            raise NotComparable(f"dictionary {self.name} reads models of architecture {wanted}, not {own}")
+        """Raises NotComparable for a model (found on disk) that the dictionary does not read."""
+        why = misfit(self.stored, model, None)
+        if why is not None:
+            raise NotComparable(f"it cannot be steered: {why}")
 
 
 def find_direction(

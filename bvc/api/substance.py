@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bvc.api.judge_endpoint import Endpoint, judged
 from bvc.compare.substance import Embed, Facts, builtin, by_distance, minilm, substances, with_facts
 from bvc.config import Config
 from bvc.errors import UsageError
 from bvc.results import Progress, Substance
+
+if TYPE_CHECKING:
+    from bvc.api.judge_endpoint import Endpoint
 
 _UNKNOWN = Facts()
 
@@ -58,6 +61,8 @@ def _minilm(folder: str) -> Embed:
 
 
 def _endpoint(config: Config, key: str | None) -> Endpoint:
+    from bvc.api.judge_endpoint import Endpoint
+
     for name, value in (("endpoint", config.substance_endpoint), ("model", config.substance_model)):
         if not value:
             raise UsageError(f'substance.method is "endpoint" and substance.{name} is not set')
@@ -73,6 +78,8 @@ def _by_endpoint(
     answers: Sequence[Answers], endpoint: Endpoint, progress: Callable[[Progress], None] | None
 ) -> list[Substance]:
     """Asks about answers that differ; equal ones and known facts need no judge for their kind."""
+    from bvc.api.judge_endpoint import judged
+
     asked = [i for i, each in enumerate(answers) if each.a != each.b]
     found = judged(endpoint, [(answers[i].question, answers[i].a, answers[i].b) for i in asked], progress)
     opinions = {i: by_distance(*opinion) for i, opinion in zip(asked, found, strict=True)}

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from bvc.errors import BadInput
-from bvc.features.batchtopk import annealed, rate_factor
 from bvc.features.buffer import ActivationSource, BufferState, ShuffleBuffer
 from bvc.features.dictionary import Dictionary
 from bvc.features.fit_state import Basis, StateFolder
 from bvc.features.quality import Quality, firing_threshold, measure
 from bvc.features.sae import Sae
+from bvc.features.schedule import annealed, rate_factor
 
 _CENTER_ROWS = 4096
 _THRESHOLD_ROWS = 16_384

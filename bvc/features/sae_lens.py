@@ -167,7 +167,7 @@ def _refusal(settings: Mapping[str, Any]) -> str | None:
     if not major.isdigit() or int(major) > _NEWEST:
         return f"written by SAELens {version}; this bvc knows versions up to {_NEWEST}"
     architecture, normalize = settings["architecture"], settings["normalize_activations"]
-    if architecture not in _KINDS:
+    if not isinstance(architecture, str) or architecture not in _KINDS:
         return f"architecture {architecture!r} is not supported; supported are {', '.join(_KINDS)}"
     if normalize not in ("none", "expected_average_only_in"):
         return f"activations normalized by {normalize!r} are not supported: it differs from token to token"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bvc.api.features_records import DictionaryEntry, FitResult, LatentRate, LatentView, ProbePeak
+from bvc.api.features_records import DictionaryEntry, FitResult, LatentFirings, LatentView, ProbePeak
 from bvc.dictionaries import DictionaryCard, StoredDictionary
 from bvc.ids import short
 from bvc.records import Json
@@ -14,7 +14,7 @@ from bvc.render.numbers import number, share
 from bvc.render.screen import Screen
 from bvc.render.sparkline import sparkline
 from bvc.render.table import columns, facts
-from bvc.render.text import cells, clean, shorten
+from bvc.render.text import clean, ending, shorten
 
 _NOTHING = "no dictionary yet; `bvc features fit` makes one from the first commit of the lineage"
 _TOKENS = 8
@@ -108,14 +108,10 @@ def _context(text: str, strength: float, screen: Screen) -> str:
 
 
 def _tail(text: str, screen: Screen) -> str:
-    words = clean(text)
-    room = max(20, min(_TAIL, screen.width - 12))
-    while cells(words) > room:
-        words = words[1:]
-    return words
+    return ending(clean(text), max(20, min(_TAIL, screen.width - 12)), screen.glyph("ellipsis"))
 
 
-def _along(history: tuple[LatentRate, ...], screen: Screen) -> Iterator[str]:
+def _along(history: tuple[LatentFirings, ...], screen: Screen) -> Iterator[str]:
     if not history:
         yield "no commit of HEAD's lineage has features of it; `bvc capture REV --features` adds them"
         return

@@ -14,7 +14,7 @@ from bvc.render.numbers import number, p_text, points, share
 from bvc.render.screen import Screen
 from bvc.render.spans import Span
 from bvc.render.table import columns
-from bvc.render.text import clean, pad
+from bvc.render.text import clean, ending, pad
 
 _TOKENS = 6
 _CONTEXTS = 2
@@ -193,9 +193,8 @@ def _probe(probe: LatentProbe, screen: Screen) -> Iterator[str]:
 
 def _tail(text: str, screen: Screen) -> str:
     """The end of a text, which is where a latent fires."""
-    room = max(20, screen.width // 2)
-    words = clean(text[-room:], newline=screen.glyph("newline"))
-    return f"{screen.glyph('ellipsis') if len(text) > room else ''}{words}"
+    words = clean(text[-screen.width :], newline=screen.glyph("newline"))
+    return ending(words, max(20, screen.width // 2), screen.glyph("ellipsis"))
 
 
 def _energy(energy: EnergyDiff, screen: Screen, everything: bool) -> Iterator[str]:

@@ -76,6 +76,16 @@ def shorten(text: str, width: int, ellipsis: str = "…") -> str:
     return cut(text, max(0, width - cells(ellipsis))).rstrip() + cut(ellipsis, width)
 
 
+def ending(text: str, width: int, ellipsis: str = "…") -> str:
+    """The end of `text` in at most `width` cells, its beginning replaced by `ellipsis` where it does not fit."""
+    if cells(text) <= width:
+        return text
+    rest = text[-width:]
+    while cells(rest) + cells(ellipsis) > width:
+        rest = rest[1:]
+    return ellipsis + rest
+
+
 def pad(text: str, width: int, *, right: bool = False) -> str:
     """`text` filled with spaces to `width` cells, on its left side where `right` (numbers)."""
     fill = " " * max(0, width - cells(text))

@@ -106,6 +106,24 @@ def default_dictionary(repository: Repository) -> StoredDictionary | None:
     return dictionaries(repository)[0] if len(refs) == 1 else None
 
 
+def chosen_dictionary(
+    repository: Repository, wanted: str | None, how: str = "say which: --dictionary NAME"
+) -> StoredDictionary:
+    """The dictionary that `wanted` names, else `default_dictionary`; `how` is the hint to choose among several.
+
+    Raises UsageError where none is meant, and as `find_dictionary` does.
+    """
+    if wanted is not None:
+        return find_dictionary(repository, wanted)
+    found = default_dictionary(repository)
+    if found is not None:
+        return found
+    names = [ref.removeprefix(DICTIONARIES) for ref in repository.store.refs.all(DICTIONARIES)]
+    if not names:
+        raise UsageError("this project has no dictionary", hint="`bvc features fit` makes one")
+    raise UsageError("bvc.toml does not say which dictionary is meant", hint=f"{how}; there are: {', '.join(names)}")
+
+
 def read_cards(repository: Repository, stored: StoredDictionary) -> list[LatentCard]:
     """The cards of a dictionary's latents, as far as it has any, by latent. Raises DamagedObject."""
     store = repository.store

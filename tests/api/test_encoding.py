@@ -368,9 +368,10 @@ def test_asking_for_features_without_a_dictionary_is_refused(encoding: Project) 
         capture(encoding, "HEAD", features=True)
     put(encoding, "one")
     put(encoding, "two", seed=1)
-    with pytest.raises(UsageError, match="does not say with which dictionary") as refused:
+    with pytest.raises(UsageError, match="does not say which dictionary") as refused:
         capture(encoding, "HEAD", features=True)
     assert refused.value.hint is not None and "one, two" in refused.value.hint
+    assert "bvc config features.dictionary" in refused.value.hint
 
 
 # Models that a dictionary does not fit

@@ -112,14 +112,14 @@ def test_skipped_texts_are_in_no_pass() -> None:
 
 
 class Outliers(Numbered):
-    """Every eleventh vector is far too long, every thirteenth not a number."""
+    """Every eleventh vector is far too long, every thirteenth infinite or not a number."""
 
     def batches(self, skip_texts: int) -> Iterator[ActivationBatch]:
         for batch in super().batches(skip_texts):
             vectors = batch.vectors
             place = vectors[:, 0].clone()
             vectors[:, 1] = torch.where(place % 11 == 0, 1e6, vectors[:, 1])
-            vectors[:, 2] = torch.where(place % 13 == 0, math.nan, vectors[:, 2])
+            vectors[:, 2] = torch.where(place % 13 == 0, torch.where(place % 2 == 0, math.nan, math.inf), vectors[:, 2])
             yield ActivationBatch(vectors, batch.texts)
 
 

@@ -78,14 +78,14 @@ ARRAYS = {
 MORE = {"topk": {"k": 6}, "batchtopk": {"k": 6.5}}
 
 
-@pytest.mark.parametrize("architecture", ARRAYS)
+SETTINGS = [(name, False) for name in ARRAYS] + [("topk", True), ("batchtopk", True)]
+
+
+@pytest.mark.parametrize(("architecture", "rescaled"), SETTINGS)
 @pytest.mark.parametrize("centered", [True, False])
-@pytest.mark.parametrize("rescaled", [True, False])
 def test_latents_are_those_of_the_architecture(
     tmp_path: Path, architecture: str, centered: bool, rescaled: bool
 ) -> None:
-    if rescaled and architecture in ("standard", "jumprelu"):
-        pytest.skip("SAELens has no such setting")
     config = settings(architecture, **MORE.get(architecture, {})) | {"apply_b_dec_to_input": centered}
     if rescaled:
         config["rescale_acts_by_decoder_norm"] = True
@@ -152,6 +152,7 @@ def test_folders_older_than_version_6(tmp_path: Path) -> None:
 
 REFUSED = {
     "gated": ({"architecture": "gated"}, "gated"),
+    "no name": ({"architecture": ["standard"]}, "not supported"),
     "transcoder": ({"architecture": "transcoder"}, "transcoder"),
     "layer norm": ({"normalize_activations": "layer_norm"}, "layer_norm"),
     "by token": ({"normalize_activations": "constant_norm_rescale"}, "constant_norm_rescale"),
