@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from bvc.api.handle_project import ProjectHandle, Report
+from bvc.api.handle_project import ProjectHandle, Report, several
 
 if TYPE_CHECKING:
+    from bvc.api.axes import AxisResult
+    from bvc.api.identify_records import IdentifyResult
     from bvc.results import DiffResult, NoiseResult, ProbeDetail, ProbeDiff
 
 
 class CompareVerbs(ProjectHandle):
-    """diff and noise."""
+    """diff, identify, axis, noise."""
 
     def diff(
         self,
@@ -44,6 +48,39 @@ class CompareVerbs(ProjectHandle):
         from bvc.api.diff_probe import probe_detail
 
         return probe_detail(self.repository, a, b, probe)
+
+    def identify(
+        self,
+        checkpoint: str | Path | None = None,
+        *,
+        outputs: str | Path | None = None,
+        against: str | Sequence[str] = (),
+        **options: Any,
+    ) -> IdentifyResult:
+        """Which recorded commit a checkpoint, or the author of the answers in the file `outputs`, is or is nearest to.
+
+        `options` are the other fields of `bvc.api.identify_records.IdentifyOptions` (probes, confidence) and of
+        `bvc.api.checkpoints.PairOptions` (base, dtype, device, batch_size, progress and so on).
+        """
+        from bvc.api.checkpoints import divided
+        from bvc.api.identify import identify
+        from bvc.api.identify_records import IdentifyOptions
+
+        what, how = divided(options, IdentifyOptions)
+        asked = replace(
+            what,
+            checkpoint=None if checkpoint is None else str(checkpoint),
+            outputs=None if outputs is None else Path(outputs),
+            against=tuple(several(against)),
+        )
+        return identify(self.repository, asked, how)
+
+    def axis(self, first: str, second: str, revision: str = "HEAD", moved: str | Sequence[str] = ()) -> AxisResult:
+        """The direction in which a commit tells probes tagged `first` from those tagged `second`, and how far all
+        probes moved along it to each of the commits `moved`."""
+        from bvc.api.axes import axis
+
+        return axis(self.repository, first, second, revision, several(moved))
 
     def noise_learn(self, pairs: Sequence[tuple[str, str]], level: str = "N1") -> NoiseResult:
         """Remembers that in each pair the second revision differs from the first by a benign update (N1 or N2)."""

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "bisect": "Find the commit where a behavior began.",
         "blame": "Find the commit that last changed a probe or behavior.",
         "features": "Fit and read dictionaries of a model's features.",
+        "identify": "Say which recorded commit a checkpoint is.",
         "noise": "Learn and show how far harmless change moves a model.",
         "explore": "Find new probes where two checkpoints differ most.",
         "amplify": "Exaggerate the difference of two checkpoints, to see it.",
