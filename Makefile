@@ -27,7 +27,7 @@ unexport PYTHONHOME PYTHONPATH
 # Waiting threads must not spin: on oversubscribed cores that makes torch slower by orders of magnitude.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help demo test bench bench-ladder bench-bisect torture lint types docs clean
+.PHONY: help demo test bench bench-ladder bench-bisect bench-features torture lint types docs clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 20
@@ -42,11 +42,14 @@ torture: $(READY)  ## the long sweeps: kills, full disks and damage at every sys
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -m torture --timeout 7200 $(T)
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
-	for file in $(filter-out %/bench_ladder.py %/bench_bisect.py,$(wildcard tests/bench/bench_*.py)); do \
+	for file in $(filter-out %/bench_ladder.py %/bench_bisect.py %/bench_features.py,$(wildcard tests/bench/bench_*.py)); do \
 		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)"; done
 
 bench-ladder: $(READY)  ## the figures of docs/ladder.md: trains and captures some 35 checkpoints (hours), then scores
 	$(BIN)/python -m tests.bench.bench_ladder
+
+bench-features: $(READY)  ## the figures of docs/features-method.md: worlds whose features are known
+	$(BIN)/python -m tests.bench.bench_features
 
 bench-bisect: $(READY)  ## the figures of docs/bisect-method.md: simulated histories, beside Git's rule and git_bayesect
 	$(BIN)/python -m tests.bench.bench_bisect
