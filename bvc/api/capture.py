@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from bvc.api.capture_plan import Plan, key_of, plan, recaptured_ids, shrunk_key, shrunk_recipe
-from bvc.api.checkpoints import opener
+from bvc.api.checkpoints import opener, read_identity
 from bvc.api.commit_records import Captures, CommitOptions, Target, named_suites, suite_entries, unique_probes
 from bvc.api.encoding import encoded, encoder_of, lacking, usual_dictionary
 from bvc.api.lineage import lineage_notes
 from bvc.api.references import Known, held_reference, known_references
-from bvc.capture.identity import identify, tokenizer_folder
+from bvc.capture.identity import tokenizer_folder
 from bvc.capture.journal import Journal
 from bvc.capture.recipe import make_recipe
 from bvc.capture.runner import CaptureRun, Work, capture_all
@@ -29,7 +29,8 @@ _OVERRIDES = ("dtype", "device", "draws", "max_new_tokens", "seed")
 
 def registration(repository: Repository, options: CommitOptions) -> Captures:
     """A checkpoint registered by identity alone, with its suites named but nothing captured."""
-    model, suites = _identity(repository, options), named_suites(repository, options)
+    model = read_identity(repository, options.checkpoint or "", options.base, options)
+    suites = named_suites(repository, options)
     snapshot = Snapshot(model, None, suite_entries(suites), None, counts={"probes": len(unique_probes(suites))})
     return Captures(snapshot, suites, {})
 
@@ -38,7 +39,7 @@ def captures(repository: Repository, options: CommitOptions, target: Target) -> 
     """All captures of a checkpoint: from earlier commits where they hold them and may be used, else run now (or
     resumed)."""
     suites = named_suites(repository, options)
-    model = _identity(repository, options)
+    model = read_identity(repository, options.checkpoint or "", options.base, options)
     wanted = _recipe(repository, options, model)
     recipe, remarks = fitting(repository, model, wanted, fixed=options.batch_size is not None)
     probes = unique_probes(suites)
@@ -91,17 +92,6 @@ def fitting(
         return wanted, ()
     remark = f"batches of {smaller.batch_rows}: {wanted.batch_rows} did not fit into memory before"
     return smaller, (f"{remark} (--batch-size {wanted.batch_rows} tries again)",)
-
-
-def _identity(repository: Repository, options: CommitOptions) -> ModelIdentity:
-    return identify(
-        options.checkpoint or "",
-        base=options.base,
-        known=repository.store.index,
-        allow_pickle=options.allow_pickle,
-        hub_cache=options.hub_cache,
-        progress=options.progress,
-    )
 
 
 def _recipe(repository: Repository, options: CommitOptions, model: ModelIdentity) -> Recipe:

@@ -108,19 +108,27 @@ def find_checkpoint(
     return Checkpoint(info, found)
 
 
+def read_identity(
+    repository: Repository, checkpoint: str, base: str | None, options: PairOptions | CommitOptions
+) -> ModelIdentity:
+    """What a checkpoint is, with the digests of files that the repository has read before. Raises as
+    `bvc.capture.identity.identify` does."""
+    return identify(
+        checkpoint,
+        base=base,
+        known=repository.store.index,
+        allow_pickle=options.allow_pickle,
+        hub_cache=options.hub_cache,
+        progress=options.progress,
+    )
+
+
 def _identify(
     repository: Repository, place: str, model: ModelIdentity, option: str, options: PairOptions
 ) -> ModelIdentity:
     base = options.base or (None if model.base is None else _recorded_place(repository, model.base))
     try:
-        return identify(
-            place,
-            base=base if model.base is not None else None,
-            known=repository.store.index,
-            allow_pickle=options.allow_pickle,
-            hub_cache=options.hub_cache,
-            progress=options.progress,
-        )
+        return read_identity(repository, place, base if model.base is not None else None, options)
     except BadInput as error:
         raise BadInput(error.message, hint=error.hint or f"say where the checkpoint is now: {option}") from error
 

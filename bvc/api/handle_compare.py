@@ -12,11 +12,12 @@ from bvc.api.handle_project import ProjectHandle, Report, several
 if TYPE_CHECKING:
     from bvc.api.axes import AxisResult
     from bvc.api.identify_records import IdentifyResult
+    from bvc.compare.shift import SiteShift
     from bvc.results import DiffResult, NoiseResult, ProbeDetail, ProbeDiff
 
 
 class CompareVerbs(ProjectHandle):
-    """diff, identify, axis, noise."""
+    """diff, identify, axis, shift, noise."""
 
     def diff(
         self,
@@ -81,6 +82,13 @@ class CompareVerbs(ProjectHandle):
         from bvc.api.axes import axis
 
         return axis(self.repository, first, second, revision, several(moved))
+
+    def shift(self, a: str = "HEAD~1", b: str = "HEAD") -> dict[str, SiteShift]:
+        """The mean shift of the hidden states from commit `a` to commit `b`, by site: length and direction with
+        intervals, and how many directions the shifts of single probes span beyond chance."""
+        from bvc.api.axes import shift
+
+        return shift(self.repository, a, b)
 
     def noise_learn(self, pairs: Sequence[tuple[str, str]], level: str = "N1") -> NoiseResult:
         """Remembers that in each pair the second revision differs from the first by a benign update (N1 or N2)."""

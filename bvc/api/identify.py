@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bvc.api.checkpoints import PairOptions
+from bvc.api.checkpoints import PairOptions, read_identity
 from bvc.api.identify_records import (
     BY_CAPTURE,
     BY_OUTPUTS,
@@ -20,7 +20,6 @@ from bvc.api.identify_records import (
     IdentifyOptions,
     IdentifyResult,
 )
-from bvc.capture.identity import identify as model_identity
 from bvc.errors import NotComparable, UsageError
 from bvc.records import Capability, CommitInfo, ModelIdentity, Probe
 from bvc.repository.repository import Repository
@@ -52,14 +51,7 @@ def identify(repository: Repository, what: IdentifyOptions, how: PairOptions) ->
     models = recorded_models(repository, what.against)
     if what.outputs is not None:
         return _by_outputs(repository, models, what.outputs, what, how)
-    model = model_identity(
-        what.checkpoint or "",
-        base=how.base,
-        known=repository.store.index,
-        allow_pickle=how.allow_pickle,
-        hub_cache=how.hub_cache,
-        progress=how.progress,
-    )
+    model = read_identity(repository, what.checkpoint or "", how.base, how)
     return _by_weights(models, model) or _by_capture(repository, models, model, what, how)
 
 

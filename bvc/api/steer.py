@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from bvc.api.behaviors import find_behavior
-from bvc.api.checkpoints import PairOptions, find_checkpoint
+from bvc.api.checkpoints import PairOptions, find_checkpoint, read_identity
 from bvc.api.steer_direction import find_direction, lengths
 from bvc.api.steer_records import (
     EVERYWHERE,
@@ -22,7 +22,7 @@ from bvc.api.suites import selected_suites
 from bvc.behaviors.patterns import check_pattern
 from bvc.behaviors.records import Behavior, Scorer, Tools
 from bvc.behaviors.score import selected
-from bvc.capture.identity import identify, tokenizer_folder
+from bvc.capture.identity import tokenizer_folder
 from bvc.capture.recipe import make_recipe
 from bvc.errors import UsageError
 from bvc.ids import digest
@@ -95,14 +95,7 @@ def _find_place(repository: Repository, what: SteerOptions, options: PairOptions
     if what.checkpoint is None and view is not None:
         found = find_checkpoint(repository, view.info.id, None, "--checkpoint DIR", options)
         return _Place(found.identity, found.commit, view, True)
-    model = identify(
-        what.checkpoint or "",
-        base=options.base,
-        known=repository.store.index,
-        allow_pickle=options.allow_pickle,
-        hub_cache=options.hub_cache,
-        progress=options.progress,
-    )
+    model = read_identity(repository, what.checkpoint or "", options.base, options)
     recorded = None if view is None or view.info.snapshot is None else view.snapshot.model.fingerprint
     own = recorded == model.fingerprint
     return _Place(model, view.info if own and view is not None else None, view, own)

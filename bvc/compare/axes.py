@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.activation import common_sites
+from bvc.compare.phrase_test import row_units
 from bvc.compare.tails import t_quantile
 from bvc.evidence import ActivationBlock
 
@@ -96,7 +97,7 @@ def movements(
     """
     if len(a) != len(b) or (clusters is not None and len(clusters) != len(a)):
         raise ValueError(f"{len(a)} probes against {len(b)}, with {len(clusters or ())} clusters")
-    names = [f"probe {i}" if c is None else f"cluster {c}" for i, c in enumerate(clusters or [None] * len(a))]
+    units = row_units(len(a), clusters)
     out = {}
     for site in common_sites(a, b):
         if site not in axis or a.vectors[site].shape[1] != len(axis[site].direction):
@@ -105,12 +106,12 @@ def movements(
         kept = np.isfinite(difference).all(1)
         if kept.any():
             along = difference[kept] @ axis[site].direction / axis[site].gap
-            out[site] = _movement(site, along, [names[place] for place in np.flatnonzero(kept)])
+            out[site] = _movement(site, along, units[kept])
     return out
 
 
-def _movement(site: str, along: Values, names: Sequence[str]) -> Movement:
-    _, place = np.unique(np.array(names), return_inverse=True)
+def _movement(site: str, along: Values, labels: npt.NDArray[np.int64]) -> Movement:
+    _, place = np.unique(labels, return_inverse=True)
     sums, sizes = np.bincount(place, along), np.bincount(place)
     units, mean = len(sizes), float(along.mean())
     if units < 2:

@@ -200,3 +200,9 @@ def units_of(ids: Sequence[str], clusters: Mapping[str, str] | None = None) -> n
     known: dict[tuple[bool, str], int] = {}
     keys = [(True, c) if clusters and (c := clusters.get(p)) is not None else (False, p) for p in ids]
     return np.array([known.setdefault(key, len(known)) for key in keys], np.int64)
+
+
+def row_units(count: int, clusters: Sequence[str | None] | None) -> npt.NDArray[np.int64]:
+    """`units_of` for `count` probes that are told by their place; `clusters` are theirs, in order."""
+    named = enumerate(clusters or ())
+    return units_of([str(place) for place in range(count)], {str(place): c for place, c in named if c is not None})

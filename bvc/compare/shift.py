@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.activation import common_sites
+from bvc.compare.phrase_test import row_units
 from bvc.compare.tails import t_quantile
 from bvc.evidence import ActivationBlock
 
@@ -81,7 +82,7 @@ def mean_shifts(
     """
     if len(a) != len(b) or (clusters is not None and len(clusters) != len(a)):
         raise ValueError(f"{len(a)} probes against {len(b)}, with {len(clusters or ())} clusters")
-    labels = _labels(len(a), clusters)
+    labels = row_units(len(a), clusters)
     out = {}
     for site in common_sites(a, b):
         found = _site(site, a.vectors[site], b.vectors[site], labels, spectrum)
@@ -90,16 +91,8 @@ def mean_shifts(
     return out
 
 
-def _labels(count: int, clusters: Sequence[str | None] | None) -> npt.NDArray[np.intp]:
-    """The unit of each probe, [count]: a number for each cluster, and one for each probe without."""
-    named = [None] * count if clusters is None else list(clusters)
-    seen: dict[object, int] = {}
-    units = [seen.setdefault(place if name is None else name, len(seen)) for place, name in enumerate(named)]
-    return np.array(units, np.intp)
-
-
 def _site(
-    site: str, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], labels: npt.NDArray[np.intp], spectrum: bool
+    site: str, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], spectrum: bool
 ) -> SiteShift | None:
     left, right = a.astype(np.float64), b.astype(np.float64)
     kept = np.isfinite(left).all(1) & np.isfinite(right).all(1)
@@ -147,7 +140,7 @@ class _Units:
         return out
 
 
-def _units(differences: Values, labels: npt.NDArray[np.intp]) -> _Units:
+def _units(differences: Values, labels: npt.NDArray[np.int64]) -> _Units:
     _, place = np.unique(labels, return_inverse=True)
     count = int(place.max()) + 1
     if count == len(differences):

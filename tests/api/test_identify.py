@@ -187,3 +187,11 @@ def test_an_axis_between_tags_and_movement_along_it(tmp_path: Path) -> None:
     with pytest.raises(NotComparable, match="no axis from 'harmless' to 'nothing'"):
         made.repo.axis("nothing", "harmless")
     made.repo.close()
+
+
+def test_the_mean_shift_between_two_commits(lineage: Project) -> None:
+    moved = lineage.repo.shift("HEAD~3", "HEAD")
+    assert set(moved) == {f"layer.0{n}/{place}" for n in (1, 2) for place in ("prompt", "reference")}
+    assert all(site.probes == 12 and site.mean.any() for site in moved.values())
+    still = lineage.repo.shift("HEAD~2", "HEAD~1")  # the same model twice
+    assert all(site.norm == 0 and not site.mean.any() for site in still.values())
