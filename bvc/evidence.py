@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -119,23 +120,42 @@ class FeatureBlock:
     peak: npt.NDArray[np.uint16]
 
     BY_PROBE = ("positions", "energy", "missed")
-    FIELDS = ("latent", "fired", "strongest", "total", "peak")
+    FIELDS: ClassVar[tuple[str, ...]] = ("latent", "fired", "strongest", "total", "peak")
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def rows(self, start: int, stop: int) -> FeatureBlock:
+    def rows(self, start: int, stop: int) -> Self:
         """Probes `start` to `stop` (exclusive) as a block of their own (views)."""
         ends = np.concatenate([[0], np.cumsum(self.lengths)])
         span = slice(int(ends[start]), int(ends[stop]))
         by_probe = [getattr(self, name)[start:stop] for name in ("lengths", *self.BY_PROBE)]
-        return FeatureBlock(*by_probe, *(getattr(self, name)[span] for name in self.FIELDS))
+        return type(self)(*by_probe, *(getattr(self, name)[span] for name in self.FIELDS))
 
     @classmethod
-    def concatenate(cls, blocks: Sequence[FeatureBlock]) -> FeatureBlock:
+    def concatenate(cls, blocks: Sequence[Self]) -> Self:
         """All probes of `blocks` in order. Raises ValueError for an empty sequence."""
         names = ("lengths", *cls.BY_PROBE, *cls.FIELDS)
         return cls(*(np.concatenate([getattr(b, name) for b in blocks]) for name in names))
+
+
+@dataclass(frozen=True)
+class AnswerFeatures(FeatureBlock):
+    """Latents of one dictionary that fire along the greedy answers of the model itself: a `FeatureBlock` whose
+    positions are the last prompt token, then each token of the answer (of one that was cut off all but the last), and
+    `reached` [T] uint32, how many characters of the answer's text have been read at `peak`."""
+
+    reached: npt.NDArray[np.uint32]
+
+    FIELDS = (*FeatureBlock.FIELDS, "reached")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What one dictionary reads of n probes: along their references, and along the model's own greedy answers."""
+
+    reference: FeatureBlock
+    answer: AnswerFeatures
 
 
 def pack_texts(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
@@ -159,8 +179,10 @@ def unpack_texts(packed: npt.NDArray[np.uint8]) -> list[str]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The numeric channels of n probes; a channel that was not captured is None."""
+    """The numeric channels of n probes; a channel that was not captured is None. `feature` has the latents along the
+    references, `answer_feature` those along the model's own greedy answers (commits of older versions lack them)."""
 
     logprob: LogprobBlock | None = None
     activation: ActivationBlock | None = None
     feature: FeatureBlock | None = None
+    answer_feature: AnswerFeatures | None = None

@@ -29,8 +29,8 @@ class LatentRate:
 @dataclass(frozen=True)
 class LatentProbe:
     """One probe in which a latent differs: its mean strength per position on both sides, the text of the reference
-    up to the position where it is strongest (empty: the end of the prompt; None: not known), and what both sides
-    answer."""
+    (or of the answer) up to the position where it is strongest (empty: the end of the prompt; None: not known), and
+    what both sides answer."""
 
     probe: str
     name: str | None
@@ -115,7 +115,8 @@ class EnergyDiff:
 
 @dataclass(frozen=True)
 class FeatureDiff:
-    """`bvc.features-diff/1`: the latents of one dictionary in two commits.
+    """`bvc.features-diff/1`: the latents of one dictionary in two commits, read `along` the "answer" of each side or
+    the "reference" that both have.
 
     `dictionary` is its digest, `stored` what the repository knows of it (None: only its digest); `probes` and
     `clusters` are those compared, `apart` probes have other references on the two sides, `broken` numbers that cannot
@@ -126,6 +127,7 @@ class FeatureDiff:
 
     a: CommitInfo
     b: CommitInfo
+    along: str
     dictionary: str
     stored: StoredDictionary | None
     size: int

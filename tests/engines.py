@@ -72,9 +72,10 @@ def numbers(capture: ProbeCapture) -> dict[str, Any]:
     block, activation = capture.evidence.logprob, capture.evidence.activation
     assert block is not None
     out: dict[str, Any] = {name: getattr(block, name) for name in ("lengths", *block.FIELDS)}
-    if (features := capture.evidence.feature) is not None:
-        names = ("lengths", *features.BY_PROBE, *features.FIELDS)
-        out |= {f"feature/{name}": getattr(features, name) for name in names}
+    for channel, features in (("feature", capture.evidence.feature), ("answer", capture.evidence.answer_feature)):
+        if features is not None:
+            names = ("lengths", *features.BY_PROBE, *features.FIELDS)
+            out |= {f"{channel}/{name}": getattr(features, name) for name in names}
     return out | dict(activation.vectors if activation is not None else {})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bvc.api.commit_records import EngineChoice
-from bvc.capture.engine import ProbeRequest
 from bvc.capture.journal import Journal
 from bvc.capture.runner import EncodeRequest
 from bvc.capture.shape import stream_shape
@@ -19,7 +18,7 @@ from bvc.repository.snapshot_writer import Encoded, Source, Stored
 
 if TYPE_CHECKING:
     from bvc.capture.engine import FeatureEncoder
-    from bvc.evidence import FeatureBlock
+    from bvc.evidence import Features
 
 OpenEncoder = Callable[[], "FeatureEncoder"]
 
@@ -86,7 +85,7 @@ def lacking(
     if stored is None:
         return []
     without = [p for p in probes if p in held and held[p].dictionary != stored.spec.digest]
-    return [EncodeRequest(ProbeRequest(probes[p]), _along(held[p], p), again) for p in without]
+    return [EncodeRequest(probes[p], _along(held[p], p), held[p].outputs(p).greedy, again) for p in without]
 
 
 def encoded(
@@ -101,7 +100,7 @@ def encoded(
         if not isinstance(source, Stored) or source.dictionary == stored.spec.digest:
             return source
 
-        def features(probe: str) -> FeatureBlock:
+        def features(probe: str) -> Features:
             return journal.read_features(probe, _along(source, probe), again=again)
 
         return wrapped.setdefault(id(source), Encoded(source, features))
@@ -114,11 +113,13 @@ def with_features_of(chosen: Source, other: Source, stored: StoredDictionary | N
     if stored is None or not isinstance(chosen, Stored) or chosen.dictionary == stored.spec.digest:
         return chosen
 
-    def features(probe: str) -> FeatureBlock:
-        found = other.evidence(probe).feature
-        if found is None:
+    def features(probe: str) -> Features:
+        from bvc.evidence import Features
+
+        found = other.evidence(probe)
+        if found.feature is None or found.answer_feature is None:
             raise DamagedObject(f"the features of probe {probe} are missing", hint="run `bvc fsck`")
-        return found
+        return Features(found.feature, found.answer_feature)
 
     return Encoded(chosen, features)
 

@@ -23,6 +23,7 @@ from bvc.repository.dictionaries import (
     read_arrays,
     read_cards,
 )
+from bvc.repository.manifest import ANSWER_FEATURE, FEATURE
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import resolve
 from bvc.repository.snapshot_view import SnapshotView
@@ -60,10 +61,12 @@ def show_latent(repository: Repository, latent: int, name: str | None = None) ->
     card = latent_card(stored, read_cards(repository, stored), latent)
     history = []
     peaks: list[ProbePeak] = []
-    for info, view in _encoded(repository, stored):
-        rate, peaks = _rate(info, view, latent)
+    encoded = list(_encoded(repository, stored))
+    answers = all(feature_dictionary(view, ANSWER_FEATURE) == stored.spec.digest for _, view in encoded)
+    for info, view in encoded:
+        rate, peaks = _rate(info, view, latent, ANSWER_FEATURE if answers else FEATURE)
         history.append(rate)
-    return LatentView(stored, card, tuple(history), tuple(peaks))
+    return LatentView(stored, card, "answer" if answers else "reference", tuple(history), tuple(peaks))
 
 
 def load_dictionary(repository: Repository, stored: StoredDictionary) -> Dictionary:
@@ -134,43 +137,49 @@ def _encoded(repository: Repository, stored: StoredDictionary) -> Iterator[tuple
             yield info, view
 
 
-def _rate(info: CommitInfo, view: SnapshotView, latent: int) -> tuple[LatentFirings, list[ProbePeak]]:
+def _rate(info: CommitInfo, view: SnapshotView, latent: int, channel: str) -> tuple[LatentFirings, list[ProbePeak]]:
     from bvc.api.features_pairs import feature_blocks
 
     probes = fired = positions = 0
     found: list[tuple[float, int, int, str]] = []
     order = view.signatures.order
-    for start, block in feature_blocks(view.signatures):
+    for start, block in feature_blocks(view.signatures, channel):
         positions += int(block.positions.sum())
-        for row, strongest, times, peak in _firings(block, latent):
+        for row, strongest, times, place in _firings(block, latent):
             probes, fired = probes + 1, fired + times
-            found.append((strongest, times, peak, order[start + row]))
+            found.append((strongest, times, place, order[start + row]))
     best = sorted(found, key=lambda item: -item[0])[:_SHOWN_PROBES]
-    peaks = [_peak(view, probe, strength, times, at) for strength, times, at, probe in best]
+    peaks = [
+        ProbePeak(probe, view.probe(probe).name, strength, times, text_before(view, probe, place, channel))
+        for strength, times, place, probe in best
+    ]
     return LatentFirings(info, probes, len(order), fired / max(1, positions)), peaks
 
 
 def _firings(block: FeatureBlock, latent: int) -> Iterator[tuple[int, float, int, int]]:
-    """Probe, strongest value, positions fired and position of the strongest, for each probe where a latent fires."""
+    """Probe, strongest value, positions fired and place of the strongest (as `text_before` takes it), for each probe
+    where a latent fires."""
     import numpy as np
 
+    from bvc.evidence import AnswerFeatures
+
     ends = np.cumsum(block.lengths)
-    for place in np.nonzero(block.latent == latent)[0].tolist():
-        row = int(np.searchsorted(ends, place, side="right"))
-        yield row, float(block.strongest[place]), int(block.fired[place]), int(block.peak[place])
+    places = block.reached if isinstance(block, AnswerFeatures) else block.peak
+    for at in np.nonzero(block.latent == latent)[0].tolist():
+        row = int(np.searchsorted(ends, at, side="right"))
+        yield row, float(block.strongest[at]), int(block.fired[at]), int(places[at])
 
 
-def _peak(view: SnapshotView, probe: str, strength: float, times: int, position: int) -> ProbePeak:
-    return ProbePeak(probe, view.probe(probe).name, strength, times, reference_before(view, probe, position))
-
-
-def reference_before(view: SnapshotView, probe: str, position: int) -> str | None:
-    """A probe's reference up to the token that a position has read (position 0 has read none of it); None where it is
-    not known which characters a token covers."""
+def text_before(view: SnapshotView, probe: str, place: int, channel: str) -> str | None:
+    """What a latent of a feature channel has read of a text at a place: of a probe's greedy answer so many characters,
+    of its reference those before that position (position 0 has read none of it). None where it is not known which
+    characters a token covers."""
+    if channel == ANSWER_FEATURE:
+        return view.outputs(probe).greedy.text[:place]
     reference = view.reference(probe)
     block, row = view.signatures.place(probe)
     sketch = view.signatures.block(block).logprob
     if reference is None or sketch is None:
         return None
-    covered: Any = sketch.rows(row, row + 1).characters[:position]
+    covered: Any = sketch.rows(row, row + 1).characters[:place]
     return reference.text[: int(covered.sum())]

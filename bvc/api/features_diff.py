@@ -7,35 +7,44 @@ from contextlib import suppress
 from dataclasses import replace
 
 from bvc.api.diff import diff_sides
-from bvc.api.features import reference_before
-from bvc.api.features_pairs import compared_pair
+from bvc.api.features import text_before
+from bvc.api.features_pairs import compared_pair, usual_channel
 from bvc.compare.features import FeatureComparison, Peak
 from bvc.dictionaries import LatentCard, StoredDictionary
-from bvc.errors import BvcError, NotComparable, UnknownRevision
+from bvc.errors import BvcError, NotComparable, UnknownRevision, UsageError
 from bvc.feature_results import FeatureDiff, LatentDiff, LatentProbe
 from bvc.ids import short
 from bvc.repository.dictionaries import default_dictionary, feature_dictionary, find_dictionary, read_cards
+from bvc.repository.manifest import ANSWER_FEATURE, FEATURE
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 
 SHOWN = 10
 """Latents that are shown."""
+_CHANNELS = {"answer": ANSWER_FEATURE, "reference": FEATURE}
 
 
-def features_diff(repository: Repository, a: str | None, b: str | None, *, most: int = SHOWN) -> FeatureDiff:
-    """Compares the latents of commit `b` with those of `a` (revisions as `diff` takes them) on their common probes.
+def features_diff(
+    repository: Repository, a: str | None, b: str | None, *, most: int = SHOWN, along: str | None = None
+) -> FeatureDiff:
+    """Compares the latents of commit `b` with those of `a` (revisions as `diff` takes them) on their common probes:
+    `along` the "answer" of each side, or the "reference" that both have (None: answers, where both sides have them).
 
-    Raises NotComparable where a side has no features, they are of different dictionaries, or no probe has the same
-    reference on both sides; DamagedObject for what cannot be read.
+    Raises UsageError for another `along`, NotComparable where a side has no such features, they are of different
+    dictionaries, or no probe has the same reference on both sides; DamagedObject for what cannot be read.
     """
+    if along not in (None, *_CHANNELS):
+        raise UsageError(f"features are read along the {' or the '.join(_CHANNELS)}, not {along!r}")
     left, right = (repository.snapshot(commit) for commit in diff_sides(repository, a, b))
-    digest = _shared_dictionary(repository, left, right)
-    compared, pair = compared_pair(repository, left, right, digest, most)
+    channel = usual_channel(left, right) if along is None else _CHANNELS[along]
+    digest = _shared_dictionary(repository, left, right, channel)
+    compared, pair = compared_pair(repository, left, right, channel, most)
     stored = _stored(repository, digest)
     cards = {} if stored is None else {card.latent: card for card in read_cards(repository, stored)}
     return FeatureDiff(
         a=left.info,
         b=right.info,
+        along=next(name for name, one in _CHANNELS.items() if one == channel),
         dictionary=digest,
         stored=stored,
         size=pair.latents,
@@ -47,17 +56,20 @@ def features_diff(repository: Repository, a: str | None, b: str | None, *, most:
         found=compared.found,
         null_yield=compared.null_yield,
         against=compared.against,
-        latents=tuple(_told(left, right, compared, cards)),
+        latents=tuple(_told(left, right, compared, cards, channel)),
         energy=compared.energy,
     )
 
 
-def _shared_dictionary(repository: Repository, left: SnapshotView, right: SnapshotView) -> str:
-    """The digest of the dictionary whose latents both sides have."""
-    found = [feature_dictionary(view) for view in (left, right)]
+def _shared_dictionary(repository: Repository, left: SnapshotView, right: SnapshotView, channel: str) -> str:
+    """The digest of the dictionary whose latents both sides have in a channel."""
+    found = [feature_dictionary(view, channel) for view in (left, right)]
     lacking = [short(v.info.id) for v, digest in zip((left, right), found, strict=True) if digest is None]
     if lacking:
-        what = f"commit {lacking[0]} has no features" if len(lacking) == 1 else "the two commits have no features"
+        where = " along its answers" if channel == ANSWER_FEATURE else ""
+        what = (
+            f"commit {lacking[0]} has no features{where}" if len(lacking) == 1 else "the two commits have no features"
+        )
         raise NotComparable(what, hint=_how_to_capture(repository, lacking))
     if found[0] != found[1] or found[0] is None:
         names = " and ".join(_name(repository, str(digest)) for digest in found)
@@ -93,19 +105,22 @@ def _name(repository: Repository, digest: str) -> str:
 
 
 def _told(
-    left: SnapshotView, right: SnapshotView, compared: FeatureComparison, cards: Mapping[int, LatentCard]
+    left: SnapshotView,
+    right: SnapshotView,
+    compared: FeatureComparison,
+    cards: Mapping[int, LatentCard],
+    channel: str,
 ) -> Iterator[LatentDiff]:
     """The latents with their cards, and their probes with texts."""
     for latent, peaks in zip(compared.latents, compared.peaks, strict=True):
-        view = right if latent.side == "b" else left
-        told = (_probe(left, right, view, p, peak) for p, peak in zip(latent.probes, peaks, strict=True))
+        side = 1 if latent.side == "b" else 0
+        told = (_probe((left, right), side, p, peak, channel) for p, peak in zip(latent.probes, peaks, strict=True))
         yield replace(latent, probes=tuple(told), card=cards.get(latent.latent))
 
 
-def _probe(left: SnapshotView, right: SnapshotView, view: SnapshotView, probe: LatentProbe, peak: Peak) -> LatentProbe:
-    return replace(
-        probe,
-        text=reference_before(view, probe.probe, peak.position),
-        answer_a=left.outputs(probe.probe).greedy.text,
-        answer_b=right.outputs(probe.probe).greedy.text,
-    )
+def _probe(
+    views: tuple[SnapshotView, SnapshotView], side: int, probe: LatentProbe, peak: Peak, channel: str
+) -> LatentProbe:
+    answers = [view.outputs(probe.probe).greedy.text for view in views]
+    text = text_before(views[side], probe.probe, peak.place, channel)
+    return replace(probe, text=text, answer_a=answers[0], answer_b=answers[1])

@@ -79,18 +79,20 @@ class LatentFirings:
 @dataclass(frozen=True)
 class LatentView:
     """One latent: its card, how it fires along HEAD's lineage (oldest first; commits encoded with this very dictionary
-    only), and the probes of the newest of those where it is strongest, with the reference up to that place."""
+    only), and the probes of the newest of those where it is strongest, with the text up to that place; read `along` the
+    "answer" of each commit where all of them have that, else along the "reference"."""
 
     dictionary: StoredDictionary
     card: LatentCard
+    along: str
     history: tuple[LatentFirings, ...]
     probes: tuple[ProbePeak, ...]
 
 
 @dataclass(frozen=True)
 class ProbePeak:
-    """Where a latent is strongest along one probe's reference: `text` is the reference up to there, None where the
-    position's characters are not known."""
+    """Where a latent is strongest along one probe's reference or answer: `text` is what was read up to there, None
+    where the position's characters are not known."""
 
     probe: str
     name: str | None

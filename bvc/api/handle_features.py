@@ -49,11 +49,14 @@ class FeatureVerbs(ProjectHandle):
 
         return show_latent(self.repository, latent, dictionary)
 
-    def features_diff(self, a: str | None = None, b: str | None = None, *, everything: bool = False) -> FeatureDiff:
-        """Which latents fire otherwise in B than in A; commits as in `diff`. `everything`: not the top alone."""
+    def features_diff(
+        self, a: str | None = None, b: str | None = None, *, everything: bool = False, along: str | None = None
+    ) -> FeatureDiff:
+        """Which latents fire otherwise in B than in A; commits as in `diff`. `everything`: not the top alone; `along`:
+        "answer" or "reference" (default: answers, where both sides have them)."""
         from bvc.api.features_diff import SHOWN, features_diff
 
-        return features_diff(self.repository, a, b, most=sys.maxsize if everything else SHOWN)
+        return features_diff(self.repository, a, b, most=sys.maxsize if everything else SHOWN, along=along)
 
     def features_steer(self, target: int | str | Direction, **options: Any) -> SteerResult:
         """Whether a direction of the stream causes a behavior: a latent's number, `NAME:NUMBER`, or a `Direction`.

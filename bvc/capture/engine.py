@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from bvc.evidence import Evidence, FeatureBlock
+    from bvc.evidence import Evidence, FeatureBlock, Features
 
 
 class EngineOutOfMemory(EngineError):
@@ -23,10 +23,12 @@ class EngineOutOfMemory(EngineError):
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """A probe to capture. `reference` None: the probe's own `reference`, else the model's own greedy text."""
+    """A probe to capture. `reference` None: the probe's own `reference`, else the model's own greedy text. `answer` is
+    the greedy one of a capture at hand, which features are added to."""
 
     probe: Probe
     reference: Reference | None = None
+    answer: Generation | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ class EncodingEngine(Engine, Protocol):
     """An engine that adds features to earlier captures without running the rest again; another runs it, and only the
     features are taken."""
 
-    def encode(self, batch: Batch) -> list[FeatureBlock]:
-        """The features of each request of a batch along its reference (which is given, or the probe's own): those that
-        `run` would give.
+    def encode(self, batch: Batch) -> list[Features]:
+        """The features of each request of a batch along its reference (which is given, or the probe's own) and along
+        the model's greedy answer: those that `run` would give. Where the model answers otherwise than the request says
+        (on another machine), they are read along the answer of the request.
 
         Raises as `run` does, and EngineError for an engine that was opened without a dictionary.
         """

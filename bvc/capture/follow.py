@@ -31,8 +31,8 @@ class Followed:
 
 @dataclass
 class Streams:
-    """The residual streams of one layer while a batch is read: after the prompts [rows, d], then at each token of the
-    references, pass by pass [rows, c, d]."""
+    """The residual streams of one layer while a batch is read: after the prompts [rows, d], then at each token that
+    follows, pass by pass [rows, c, d]."""
 
     layer: str
     prompt: torch.Tensor
@@ -41,8 +41,28 @@ class Streams:
     def along(self, row: int, path: Path) -> torch.Tensor:
         """The stream [1, positions, d] (float32) of one path where its log-prob sketch describes the next token; for a
         path that scores nothing, after the prompt. Padding is no part of it."""
+        return self.first(row, max(1, len(path.scored)))
+
+    def first(self, row: int, positions: int) -> torch.Tensor:
+        """The stream [1, positions, d] (float32) of a row from the end of its prompt on."""
         whole = torch.cat([self.prompt[row : row + 1], *(piece[row] for piece in self.passes)])
-        return whole[None, : max(1, len(path.scored))].float()
+        return whole[None, :positions].float()
+
+
+class Listener:
+    """Reads as a model does (the protocol `Reader` of the decoder), and fills `kept` with the streams of its layer."""
+
+    def __init__(self, forward: Forward, hookpoints: Hookpoints, kept: Streams) -> None:
+        self._forward = forward
+        self._hookpoints = hookpoints
+        self._kept = kept
+
+    def extend(self, context: Context, ids: npt.NDArray[np.int64]) -> torch.Tensor:
+        """See `bvc.capture.forward.Forward.extend`."""
+        with self._hookpoints.recording() as streams:
+            logits = self._forward.extend(context, ids)
+        self._kept.passes.append(streams[self._kept.layer])
+        return logits
 
 
 def chunk_width(rows: int, vocabulary: int) -> int:

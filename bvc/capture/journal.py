@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bvc.evidence import Evidence, FeatureBlock
+    from bvc.evidence import Evidence, Features
 
-VERSION = 2
+VERSION = 3
 _FILE, _LOCK, _NEW = "captures.journal", "lock", "captures.journal.new"
 _COUNTED = ("capture", "draws", "features")
 _PATIENCE = 0.25
@@ -221,31 +221,36 @@ class Journal:
 
     def reference(self, probe_id: str, *, again: bool = False) -> Reference:
         """The continuation along which a capture runs. Raises as `read` does."""
-        head, _ = self._read(self._entries[probe_id, again].frame)
-        return Reference.from_json(head["reference"])
+        return self.texts(probe_id, again=again)[0]
 
-    def append_features(
-        self, probe_id: str, reference: Reference, features: FeatureBlock, *, again: bool = False
-    ) -> None:
-        """Keeps the features along a reference of a probe whose other parts an earlier capture holds, as `append`
-        does."""
+    def texts(self, probe_id: str, *, again: bool = False) -> tuple[Reference, Outputs]:
+        """The continuation along which a capture runs, and what the model said. Raises as `read` does."""
+        head, _ = self._read(self._entries[probe_id, again].frame)
+        return Reference.from_json(head["reference"]), Outputs.from_json(head["outputs"])
+
+    def append_features(self, probe_id: str, reference: Reference, features: Features, *, again: bool = False) -> None:
+        """Keeps the features along a reference and the answer of a probe whose other parts an earlier capture holds, as
+        `append` does."""
         from bvc.evidence import Evidence
 
         head = {"kind": "features", "again": again, "probe": probe_id, "along": _along(reference)}
         head["dictionary"] = self.dictionary
-        self._index(self._append(head, _arrays(Evidence(feature=features))), head)
+        held = Evidence(feature=features.reference, answer_feature=features.answer)
+        self._index(self._append(head, _arrays(held)), head)
 
     def has_features(self, probe_id: str, reference: Reference, *, again: bool = False) -> bool:
         """Whether features of the dictionary along that reference are kept beside a capture."""
         return (probe_id, again, _along(reference)) in self._features
 
-    def read_features(self, probe_id: str, reference: Reference, *, again: bool = False) -> FeatureBlock:
+    def read_features(self, probe_id: str, reference: Reference, *, again: bool = False) -> Features:
         """The features that `append_features` kept. Raises as `read` does."""
+        from bvc.evidence import Features
+
         _, arrays = self._read(self._features[probe_id, again, _along(reference)])
-        found = _evidence(arrays).feature
-        if found is None:
+        found = _evidence(arrays)
+        if found.feature is None or found.answer_feature is None:
             raise DamagedObject(f"{self._log.path} holds features without numbers", hint=_DELETE)
-        return found
+        return Features(found.feature, found.answer_feature)
 
     def unencoded(self, *, again: bool = False) -> frozenset[str]:
         """The ids of all probes captured in one layout without features of the dictionary."""
@@ -270,7 +275,8 @@ class Journal:
         if entry.dictionary != self.dictionary:
             later = self.has_features(probe_id, reference, again=again)
             features = self.read_features(probe_id, reference, again=again) if later else None
-            evidence = replace(evidence, feature=features)
+            along, answer = (None, None) if features is None else (features.reference, features.answer)
+            evidence = replace(evidence, feature=along, answer_feature=answer)
         return ProbeCapture(
             probe_id=probe_id,
             outputs=replace(outputs, draws=outputs.draws[: self.recipe.draws]),
@@ -397,9 +403,10 @@ def _arrays(evidence: Evidence) -> dict[str, npt.NDArray[Any]]:
         found |= {f"logprob/{name}": getattr(block, name) for name in ("lengths", *block.FIELDS)}
     if evidence.activation is not None:
         found |= {f"activation/{site}": array for site, array in evidence.activation.vectors.items()}
-    if evidence.feature is not None:
-        features = evidence.feature
-        found |= {f"feature/{n}": getattr(features, n) for n in ("lengths", *features.BY_PROBE, *features.FIELDS)}
+    for channel, features in (("feature", evidence.feature), ("answer", evidence.answer_feature)):
+        if features is not None:
+            names = ("lengths", *features.BY_PROBE, *features.FIELDS)
+            found |= {f"{channel}/{name}": getattr(features, name) for name in names}
     return {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in found.items()}
 
 
@@ -424,13 +431,15 @@ def _along(reference: Reference) -> str:
 
 
 def _evidence(arrays: Mapping[str, npt.NDArray[Any]]) -> Evidence:
-    from bvc.evidence import ActivationBlock, Evidence, FeatureBlock, LogprobBlock
+    from bvc.evidence import ActivationBlock, AnswerFeatures, Evidence, FeatureBlock, LogprobBlock
 
-    logprob, sites, feature = (_named(arrays, channel) for channel in ("logprob/", "activation/", "feature/"))
+    channels = ("logprob/", "activation/", "feature/", "answer/")
+    logprob, sites, feature, answer = (_named(arrays, channel) for channel in channels)
     return Evidence(
         LogprobBlock(**logprob) if logprob else None,
         ActivationBlock(sites) if sites else None,
         FeatureBlock(**feature) if feature else None,
+        AnswerFeatures(**answer) if answer else None,
     )
 
 

@@ -18,11 +18,11 @@ from bvc.capture.engine import (
 from bvc.capture.hub import HF_HINT
 from bvc.capture.journal import EngineFacts, Journal
 from bvc.errors import EngineError
-from bvc.records import Generation, Recipe, Reference
+from bvc.records import Generation, Probe, Recipe, Reference
 from bvc.results import Progress
 
 if TYPE_CHECKING:
-    from bvc.evidence import FeatureBlock
+    from bvc.evidence import Features
 
 Report = Callable[[Progress], None]
 
@@ -48,10 +48,12 @@ class CaptureRun:
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """Features of a probe along `reference`, in the layout of the recipe or (`again`) in the other one."""
+    """Features of a probe along `reference` and the greedy `answer` of the capture at hand, in the layout of the recipe
+    or (`again`) in the other one."""
 
-    request: ProbeRequest
+    probe: Probe
     reference: Reference
+    answer: Generation
     again: bool = False
 
 
@@ -200,7 +202,7 @@ class _Run:
         done, total = len(wanted) - len(missing), len(wanted)
         self.report(Progress("features", done, total))
         for again in (False, True):
-            asked = [ProbeRequest(e.request.probe, e.reference) for e in missing if e.again is again]
+            asked = [ProbeRequest(e.probe, e.reference, e.answer) for e in missing if e.again is again]
             recipe = self.journal.recipe.other_layout() if again else self.journal.recipe
             for batch in self._engine().plan(asked, recipe) if asked else ():
                 self._keep_features(batch, again=again)
@@ -212,20 +214,21 @@ class _Run:
             lacking = self.journal.unencoded(again=again)
             for request in requests:
                 if request.probe.id in lacking:
-                    yield EncodeRequest(request, self.journal.reference(request.probe.id, again=again), again)
+                    reference, outputs = self.journal.texts(request.probe.id, again=again)
+                    yield EncodeRequest(request.probe, reference, outputs.greedy, again)
 
     def _has_features(self, wanted: EncodeRequest) -> bool:
-        return self.journal.has_features(wanted.request.probe.id, wanted.reference, again=wanted.again)
+        return self.journal.has_features(wanted.probe.id, wanted.reference, again=wanted.again)
 
     def _keep_features(self, batch: Batch, *, again: bool) -> None:
         try:
-            blocks = _encode(self._engine(), batch)
+            found = _encode(self._engine(), batch)
         except (EngineOutOfMemory, MemoryError) as error:
             raise _no_room(batch.recipe) from error
         try:
-            for request, block in zip(batch.requests, blocks, strict=True):
+            for request, features in zip(batch.requests, found, strict=True):
                 if request.reference is not None:
-                    self.journal.append_features(request.probe.id, request.reference, block, again=again)
+                    self.journal.append_features(request.probe.id, request.reference, features, again=again)
                 self.encoded += not again
         finally:
             self.journal.sync()
@@ -331,15 +334,20 @@ def _draw(engine: Engine, batch: Batch, first: int) -> list[tuple[Generation, ..
     return draws
 
 
-def _encode(engine: Engine, batch: Batch) -> list[FeatureBlock]:
+def _encode(engine: Engine, batch: Batch) -> list[Features]:
     """The features, by an engine that can read them alone or from whole captures."""
     if isinstance(engine, EncodingEngine):
         return engine.encode(batch)
-    found = [capture.evidence.feature for capture in _run(engine, batch)]
-    blocks = [block for block in found if block is not None]
-    if len(blocks) < len(found):
+    return [_features(capture) for capture in _run(engine, batch)]
+
+
+def _features(capture: ProbeCapture) -> Features:
+    from bvc.evidence import Features
+
+    along, answer = capture.evidence.feature, capture.evidence.answer_feature
+    if along is None or answer is None:
         raise EngineError("the engine gave no features although it was given a dictionary")
-    return blocks
+    return Features(along, answer)
 
 
 def _no_room(recipe: Recipe) -> EngineError:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,8 +16,8 @@ import torch
 from bvc.capture.batching import plan_batches
 from bvc.capture.decode import Answer, Asked, Decoder, Decoding, not_finite
 from bvc.capture.engine import Batch, Engine, FeatureEncoder, ProbeCapture, ProbeRequest
-from bvc.capture.follow import Followed, Follower, Streams, read_streams
-from bvc.capture.forward import Forward
+from bvc.capture.follow import Followed, Follower, Listener, Streams, read_streams
+from bvc.capture.forward import Context, Forward
 from bvc.capture.gumbel import CoupledSampler
 from bvc.capture.hookpoints import Hookpoints, find_blocks, passed_of
 from bvc.capture.load import Loaded, Source, failures, load
@@ -22,7 +25,7 @@ from bvc.capture.prompts import Path, Prompts, describe, given_reference, own_re
 from bvc.capture.sketch import Sketcher
 from bvc.capture.tokens import bucket_table, token_bytes
 from bvc.errors import EngineError
-from bvc.evidence import ActivationBlock, Evidence, FeatureBlock
+from bvc.evidence import ActivationBlock, AnswerFeatures, Evidence, FeatureBlock, Features
 from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference
 
 NAME = "transformers"
@@ -89,7 +92,7 @@ class TransformersEngine:
             answers = self._decoder(batch.recipe).draw(context, logits, _asked(batch), first)
         return [tuple(self._generation(answer) for answer in draws) for draws in answers]
 
-    def encode(self, batch: Batch) -> list[FeatureBlock]:
+    def encode(self, batch: Batch) -> list[Features]:
         """See `EncodingEngine.encode`."""
         where = describe(batch.requests[0].probe)
         if self._encoder is None:
@@ -146,43 +149,100 @@ class TransformersEngine:
         layers = self._hookpoints(batch.recipe).layers
         start = {layer: streams[layer][:, -1].float() for layer in layers}  # [rows, d]
         kept = None if self._encoder is None else _streams(self._encoder, streams)
-        answers = self._decoder(batch.recipe).answer(context, logits, _asked(batch))
+        answers, heard = self._answers(batch, context, logits, kept)
         outputs = [self._outputs(ways) for ways in answers]
         references = [_reference(r, o.greedy) for r, o in zip(batch.requests, outputs, strict=True)]
         paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
         followed = Follower(self._forward, self._sketcher, hookpoints).follow(context, logits, paths, start, kept)
-        features = [None] * len(probes) if kept is None else self._features(batch, kept, paths)
+        features = [None] * len(probes) if kept is None else self._features(batch, kept, paths, heard)
         return [
             ProbeCapture(p.id, outputs[i], references[i], _evidence(p, followed[i], start, i, features[i]))
             for i, p in enumerate(probes)
         ]
 
-    def _encode(self, batch: Batch, encoder: FeatureEncoder) -> list[FeatureBlock]:
+    def _answers(
+        self, batch: Batch, context: Context, logits: torch.Tensor, kept: Streams | None
+    ) -> tuple[list[list[Answer]], list[Heard]]:
+        """Of each request the greedy answer and the draws; with an encoder what its layer held along the greedy one."""
+        decoder, asked = self._decoder(batch.recipe), _asked(batch)
+        if kept is None:
+            return decoder.answer(context, logits, asked), []
+        said = Streams(kept.layer, kept.prompt)
+        hookpoints = Hookpoints(self._blocks or (), (), self._encoded)
+        greedy = decoder.greedy(context, logits, asked, Listener(self._forward, hookpoints, said))
+        draws = decoder.draw(context, logits, asked, 0)
+        heard = [self._heard(said, row, answer) for row, answer in enumerate(greedy)]
+        return [[one, *more] for one, more in zip(greedy, draws, strict=True)], heard
+
+    def _heard(self, said: Streams, row: int, answer: Answer) -> Heard:
+        """A greedy answer in the passes that made it; after its last token only where that says that it ends."""
+        generation = self._generation(answer)
+        letters = getincrementaldecoder("utf-8")("replace")
+        ends = list(accumulate((len(letters.decode(self._spellings[t])) for t in answer.tokens), initial=0))
+        whole = ends[-1] + len(letters.decode(b"", final=True))
+        skipped = max(0, whole - len(generation.text))  # a space that some tokenizers leave out at the start
+        positions = max(1, len(answer.tokens) + answer.finished)
+        return Heard(generation, said.first(row, positions), [max(0, end - skipped) for end in ends])
+
+    def _encode(self, batch: Batch, encoder: FeatureEncoder) -> list[Features]:
         hookpoints = Hookpoints(self._blocks or (), (), self._encoded)
         probes = [r.probe for r in batch.requests]
         prompts = [self._prompts.encode(p) for p in probes]
         references = [_given(r) for r in batch.requests]
         paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
         with hookpoints.recording() as streams:
-            _, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
+            logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
         kept = _streams(encoder, streams)
+        _, heard = self._answers(replace(batch, recipe=replace(batch.recipe, draws=0)), context, logits, kept)
+        heard = self._as_stored(batch.requests, heard, hookpoints, context, kept)
         read_streams(self._forward, hookpoints, context, paths, kept)
-        return self._features(batch, kept, paths)
+        return self._features(batch, kept, paths, heard)
 
-    def _features(self, batch: Batch, kept: Streams, paths: Sequence[Path]) -> list[FeatureBlock]:
+    def _as_stored(
+        self,
+        requests: Sequence[ProbeRequest],
+        heard: list[Heard],
+        hookpoints: Hookpoints,
+        context: Context,
+        kept: Streams,
+    ) -> list[Heard]:
+        """`heard`, but where the model answers otherwise than the capture at hand says, that answer read as references
+        are. Leaves `context` as it is."""
+        stored = [heard[row].answer if r.answer is None else r.answer for row, r in enumerate(requests)]
+        if all(one.text == own.answer.text for one, own in zip(stored, heard, strict=True)):
+            return heard
+        texts = [own_reference(one.text, finished=one.finish == "stop") for one in stored]
+        pairs = zip(requests, texts, strict=True)
+        paths = [self._prompts.encode_reference(text, chat=r.probe.messages is not None) for r, text in pairs]
+        said = Streams(kept.layer, kept.prompt)
+        read_streams(self._forward, hookpoints, context.fork(1), paths, said)
+        return [
+            own
+            if own.answer.text == one.text
+            else Heard(one, said.along(row, path), list(accumulate(path.characters, initial=0)))
+            for row, (own, one, path) in enumerate(zip(heard, stored, paths, strict=True))
+        ]
+
+    def _features(self, batch: Batch, kept: Streams, paths: Sequence[Path], heard: Sequence[Heard]) -> list[Features]:
         """The features of each request, one at a time: what the encoder is given has the shape of that probe's own
         path, so that no other probe can change its numbers."""
-        encoder = self._encoder
-        if encoder is None:
+        found = []
+        for row, (request, path, said) in enumerate(zip(batch.requests, paths, heard, strict=True)):
+            name = describe(request.probe)
+            answer = self._latents(said.stream, name)
+            reached = np.array(said.reached, np.uint32)[answer.peak]
+            along = self._latents(kept.along(row, path), name)
+            found.append(Features(along, AnswerFeatures(**vars(answer), reached=reached)))
+        return found
+
+    def _latents(self, stream: torch.Tensor, name: str) -> FeatureBlock:
+        """Of the stream [1, positions, d] of the probe named."""
+        if self._encoder is None:
             raise EngineError("the model was opened without a dictionary")
-        blocks = []
-        for row, (request, path) in enumerate(zip(batch.requests, paths, strict=True)):
-            stream = kept.along(row, path)
-            block = encoder.encode(stream, stream.new_ones(stream.shape[:2], dtype=torch.bool))
-            if not all(np.isfinite(n).all() for n in (block.energy, block.missed, block.strongest, block.total)):
-                raise not_finite(describe(request.probe))
-            blocks.append(block)
-        return blocks
+        block = self._encoder.encode(stream, stream.new_ones(stream.shape[:2], dtype=torch.bool))
+        if not all(np.isfinite(n).all() for n in (block.energy, block.missed, block.strongest, block.total)):
+            raise not_finite(name)
+        return block
 
     def _hookpoints(self, recipe: Recipe, also: Sequence[int] = ()) -> Hookpoints:
         return Hookpoints(self._blocks or (), recipe.hookpoints if self._blocks else (), also)
@@ -203,6 +263,16 @@ class TransformersEngine:
         path = self._prompts.encode_reference(reference, chat=probe.messages is not None)
         self._check_room(probe, prompt, len(path.read), "a reference")
         return path
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A greedy answer, the stream [1, positions, d] of the encoder's layer along it, and how many characters of its
+    text have been read at each position (of one more at most)."""
+
+    answer: Generation
+    stream: torch.Tensor
+    reached: Sequence[int]
 
 
 def prompts_of(loaded: Loaded) -> Prompts:
@@ -267,7 +337,7 @@ def _stops(model: Any) -> list[int]:
 
 
 def _evidence(
-    probe: Probe, followed: Followed, start: dict[str, torch.Tensor], row: int, feature: FeatureBlock | None
+    probe: Probe, followed: Followed, start: dict[str, torch.Tensor], row: int, features: Features | None
 ) -> Evidence:
     vectors = {}
     for layer, mean in followed.means.items():
@@ -276,4 +346,6 @@ def _evidence(
     numbers = (followed.logprob.target, followed.logprob.entropy, *vectors.values())
     if not all(np.isfinite(n).all() for n in numbers):
         raise not_finite(describe(probe))
-    return Evidence(followed.logprob, ActivationBlock(vectors) if vectors else None, feature)
+    activation = ActivationBlock(vectors) if vectors else None
+    along, answer = (None, None) if features is None else (features.reference, features.answer)
+    return Evidence(followed.logprob, activation, along, answer)

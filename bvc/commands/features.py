@@ -34,7 +34,7 @@ bvc features show 1207 --dictionary late --json
 _DIFFS = """
 bvc features diff
 bvc features diff v1 HEAD
-bvc features diff main..french --all --json
+bvc features diff main..french --along reference --all --json
 """
 _STEERS = """
 bvc features steer 1207 --behavior refusal
@@ -52,7 +52,8 @@ def command() -> None:
 
     A dictionary is a sparse autoencoder of the residual stream: it says which of its latents fire at a token. Fitted on
     the first model of a lineage it gives axes that stay the same over all commits. What is recorded at each commit is
-    which latents fire along each probe's reference, and how much of the stream the dictionary does not explain.
+    which latents fire along each probe's reference and along the model's own answer, and how much of the stream the
+    dictionary does not explain.
     """
 
 
@@ -140,15 +141,20 @@ def fit(session: Session, /, revision: str | None, **options: Any) -> None:
 @bvc_command("diff", json=True, examples=_DIFFS)
 @click.argument("a", required=False, metavar="[A", shell_complete=completion.revisions)
 @click.argument("b", required=False, metavar="[B]]", shell_complete=completion.revisions)
+@click.option(
+    "--along",
+    type=click.Choice(["answer", "reference"]),
+    help="What is read: the answer of each side, or the reference of both (default: answers, if both have them).",
+)
 @click.option("--all", "everything", is_flag=True, help="Leave nothing out of the lists.")
-def diff(session: Session, a: str | None, b: str | None, everything: bool) -> None:
+def diff(session: Session, a: str | None, b: str | None, along: str | None, everything: bool) -> None:
     """Show which latents fire otherwise in B than in A, beside what the same look finds where nothing changed.
 
     Default: HEAD~1 and HEAD. Both commits must have features of one dictionary. Latents are tested prompt by prompt;
     the list is ranked by how far a latent stands out from what benign steps do. Then the probes of which the dictionary
     explains less in B: there the model has left the span of the one that it was fitted on.
     """
-    result = session.repo().features_diff(a, b, everything=everything)
+    result = session.repo().features_diff(a, b, everything=everything, along=along)
     if session.json:
         from bvc.render.features_diff_document import features_diff_document
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bvc.compare.phrase_test import Column, sums, units_of
 from bvc.errors import NotComparable
-from bvc.evidence import FeatureBlock
+from bvc.evidence import AnswerFeatures, FeatureBlock
 
 _ID_BITS = 32
 
@@ -21,13 +21,15 @@ Pairs = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FeaturePair:
-    """Two captures of n probes along the same references by one dictionary of `latents` latents.
+    """Two captures of n probes by one dictionary of `latents` latents: along the same references, or along the answers
+    of each side.
 
     By probe: `ids`; `units` [n], the number of its cluster (a probe without one is its own), of `unit_count`;
-    `positions` [n]; `energy` and `missed` [n, 2] as in `FeatureBlock`, side a, then side b. By latent and probe where
-    the latent fires on a side at least, rising by latent, then probe: `latent` and `probe` [T]; `fired` (positions),
-    `total` (sum of strengths) and `peak` (position of the largest) [T, 2]. `apart` probes were left out because their
-    references differ, `broken` because they hold numbers that cannot be.
+    `positions` [n, 2]; `energy` and `missed` [n, 2] as in `FeatureBlock`, side a, then side b. By latent and probe
+    where the latent fires on a side at least, rising by latent, then probe: `latent` and `probe` [T]; `fired`
+    (positions), `total` (sum of strengths) and `peak` (position of the largest; along answers how many characters have
+    been read there) [T, 2]. `apart` probes were left out because their references differ, `broken` because they hold
+    numbers that cannot be.
     """
 
     latents: int
@@ -51,12 +53,12 @@ class FeaturePair:
 
     def shares(self, rows: slice = slice(None)) -> Column:
         """[rows, 2] share of the probe's positions at which the latent fires."""
-        out: Column = self.fired[rows] / self.positions[self.probe[rows], None]
+        out: Column = self.fired[rows] / self.positions[self.probe[rows]]
         return out
 
     def activity(self, rows: slice = slice(None)) -> Column:
         """[rows, 2] mean strength over all positions of the probe, 0 where the latent does not fire."""
-        out: Column = self.total[rows] / self.positions[self.probe[rows], None]
+        out: Column = self.total[rows] / self.positions[self.probe[rows]]
         return out
 
     def by_latent(self, rows: Pairs | Column) -> Column:
@@ -70,12 +72,12 @@ class FeaturePair:
 
 
 class FeatureGather:
-    """Gathers a pair block by block; memory is some 40 bytes for each latent of each probe."""
+    """Gathers a pair block by block, of one channel; memory is some 40 bytes for each latent of each probe."""
 
     def __init__(self, latents: int) -> None:
         self._latents = latents
         self._ids: list[str] = []
-        self._probes: list[tuple[Column, Pairs, Pairs]] = []
+        self._probes: list[tuple[Pairs, Pairs, Pairs]] = []
         self._rows: list[tuple[Ints, Ints, Pairs, Pairs, Pairs]] = []
         self._broken = 0
         self._apart = 0
@@ -89,14 +91,18 @@ class FeatureGather:
         _check(a, self._latents)
         _check(b, self._latents)
         sound = _finite(a) & _finite(b)
-        kept = sound & (a.positions == b.positions) & (a.positions > 0)
+        kept = sound & (a.positions > 0) & (b.positions > 0)
+        if not isinstance(a, AnswerFeatures):  # two sides may answer at unlike length
+            kept &= a.positions == b.positions
         self._broken += int((~sound).sum())
         self._apart += int((sound & ~kept).sum())
         place = np.cumsum(kept) - 1 + len(self._ids)
         probe, latent, *values = _joined(_rows(a, kept), _rows(b, kept))
         self._rows.append((latent, place[probe], values[0], values[1], values[2]))
-        energy, missed = (np.stack([getattr(x, name)[kept] for x in (a, b)], axis=1) for name in ("energy", "missed"))
-        self._probes.append((a.positions[kept].astype(float), energy, missed))
+        positions, energy, missed = (
+            np.stack([getattr(x, name)[kept] for x in (a, b)], axis=1).astype(np.float32) for name in a.BY_PROBE
+        )
+        self._probes.append((positions, energy, missed))
         self._ids += [p for p, k in zip(ids, kept, strict=True) if k]
 
     def finish(self, clusters: Mapping[str, str] | None = None) -> FeaturePair:
@@ -110,7 +116,7 @@ class FeatureGather:
             latents=self._latents,
             ids=tuple(self._ids),
             units=units_of(self._ids, clusters),
-            positions=positions,
+            positions=positions.astype(float),
             energy=energy,
             missed=missed,
             latent=latent[order],
@@ -138,10 +144,11 @@ def _finite(block: FeatureBlock) -> Mask:
 
 
 def _rows(block: FeatureBlock, kept: Mask) -> tuple[Ints, Pairs]:
-    """Keys of probe and latent, ascending, and fired, total and peak [T, 3] of the probes in `kept`."""
+    """Keys of probe and latent, ascending, and fired, total and place of the peak [T, 3] of the probes in `kept`."""
     owner = np.repeat(np.arange(len(block)), block.lengths)
     key = owner << _ID_BITS | block.latent.astype(np.int64)
-    values = np.stack([block.fired, block.total, block.peak], axis=1).astype(np.float32)
+    place = block.reached if isinstance(block, AnswerFeatures) else block.peak
+    values = np.stack([block.fired, block.total, place], axis=1).astype(np.float32)
     rows = kept[owner] & (block.fired > 0)
     order = np.argsort(key[rows], kind="stable")
     return key[rows][order], values[rows][order]

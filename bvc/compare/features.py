@@ -47,10 +47,10 @@ def null_pair(level: str, a: str, b: str, pair: FeaturePair) -> NullPair:
 @dataclass(frozen=True)
 class Peak:
     """Where along a probe's reference a latent is strongest on the side where it is more active: the position, 0 being
-    the last prompt token."""
+    the last prompt token; along an answer, how many of its characters have been read there."""
 
     probe: str
-    position: int
+    place: int
 
 
 @dataclass(frozen=True)

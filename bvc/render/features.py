@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bvc.api.features_records import DictionaryEntry, FitResult, LatentFirings, LatentView, ProbePeak
+from bvc.api.features_records import DictionaryEntry, FitResult, LatentView, ProbePeak
 from bvc.dictionaries import DictionaryCard, StoredDictionary
 from bvc.ids import short
 from bvc.records import Json
@@ -95,7 +95,7 @@ def render_latent(view: LatentView, screen: Screen) -> Iterator[str]:
         yield screen.paint("bold", "Where it fires most in the corpus")
         yield from (_context(text, strength, screen) for text, strength in card.contexts)
     yield ""
-    yield from _along(view.history, screen)
+    yield from _along(view, screen)
     if view.probes:
         yield ""
         yield screen.paint("bold", f"Probes where it is strongest at {short(view.history[-1].commit.id)}")
@@ -111,12 +111,14 @@ def _tail(text: str, screen: Screen) -> str:
     return ending(clean(text), max(20, min(_TAIL, screen.width - 12)), screen.glyph("ellipsis"))
 
 
-def _along(history: tuple[LatentFirings, ...], screen: Screen) -> Iterator[str]:
+def _along(view: LatentView, screen: Screen) -> Iterator[str]:
+    history = view.history
     if not history:
         yield "no commit of HEAD's lineage has features of it; `bvc capture REV --features` adds them"
         return
     line = sparkline([rate.share for rate in history], screen, 40)
-    yield screen.paint("bold", "Along the lineage") + f"  share of positions  {line}"
+    where = "of the model's answers" if view.along == "answer" else "of the references"
+    yield screen.paint("bold", "Along the lineage") + f"  share of the positions {where}  {line}"
     rows = [
         [
             screen.paint("yellow", short(rate.commit.id)),
@@ -176,6 +178,7 @@ def latent_document(view: LatentView) -> Json:
         "strength": card.strength,
         "contexts": [{"text": text, "strength": strength} for text, strength in card.contexts],
         "promoted": [{"token": token, "logit": value} for token, value in card.promoted],
+        "along": view.along,
         "commits": [
             {"commit": r.commit.id, "subject": r.commit.subject, "probes": r.probes, "n": r.n, "share": r.share}
             for r in view.history

@@ -52,7 +52,8 @@ def _head(result: FeatureDiff, screen: Screen) -> Iterator[str]:
     yield from both_commits(result.a, result.b, screen)
     probes = plural(result.probes, "common probe")
     clusters = "" if result.clusters == result.probes else f" in {plural(result.clusters, 'cluster')}"
-    yield from says(f"{probes}{clusters}, {plural(result.size, 'latent')} of {_dictionary(result)}", screen, 3)
+    along = "along what each side answers" if result.along == "answer" else "along the references that both have"
+    yield from says(f"{probes}{clusters}, {plural(result.size, 'latent')} of {_dictionary(result)} {along}", screen, 3)
     for reason in _left_out(result):
         yield from packed([Span(reason)], screen, f"   {screen.paint('yellow', '!')} ", 5)
 

@@ -16,6 +16,7 @@ def features_diff_document(result: FeatureDiff) -> Json:
         "schema": "bvc.features-diff/1",
         "a": side_json(result.a),
         "b": side_json(result.b),
+        "along": result.along,
         "dictionary": {
             "digest": result.dictionary,
             "name": None if stored is None else stored.name,

@@ -320,10 +320,8 @@ def _tiles(transaction: Transaction, spec: DictionarySpec, arrays: Mapping[str, 
     return fields
 
 
-def feature_dictionary(view: SnapshotView) -> str | None:
-    """The digest of the dictionary whose latents a snapshot's features are; None where it has no features. Features of
-    two dictionaries do not compare."""
-    from bvc.repository.manifest import FEATURE
-
-    manifest = view.signatures.manifests.get(FEATURE)
+def feature_dictionary(view: SnapshotView, channel: str = "feature") -> str | None:
+    """The digest of the dictionary whose latents a snapshot's features are (along the references, or as the feature
+    `channel` says); None where it has no features. Features of two dictionaries do not compare."""
+    manifest = view.signatures.manifests.get(channel)
     return None if manifest is None else manifest.dictionary

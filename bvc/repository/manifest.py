@@ -13,11 +13,14 @@ from bvc.records import FORMAT_VERSION, Json
 
 BLOCK = 16
 """Probes of one tile: 16 probes x 48 positions x 512 bytes of buckets stay under 1 MiB."""
-LOGPROB, ACTIVATION, FEATURE = "logprob", "activation", "feature"
-CHANNELS = (LOGPROB, ACTIVATION, FEATURE)
+LOGPROB, ACTIVATION = "logprob", "activation"
+FEATURE, ANSWER_FEATURE = "feature", "answer-feature"
+"""Latents along the references, and along the model's own greedy answers."""
+FEATURES = (FEATURE, ANSWER_FEATURE)
+CHANNELS = (LOGPROB, ACTIVATION, *FEATURES)
 LATENTS_LIMIT = 1 << 24
 """More latents, or a wider stream, than any dictionary has: a record that claims them is refused."""
-_RAGGED = (LOGPROB, FEATURE)
+_RAGGED = (LOGPROB, *FEATURES)
 """Channels in which a probe has as many rows as `lengths` says."""
 
 _LARGEST_SIZE = 1 << 40
@@ -37,9 +40,9 @@ class Field:
 class Manifest:
     """The tile grid of one channel; tile i covers probes `i * block` up to `(i + 1) * block` of the probe order.
 
-    `lengths` are the rows per probe where they vary (positions of the log-prob channel, latents of the feature channel;
+    `lengths` are the rows per probe where they vary (positions of the log-prob channel, latents of a feature channel;
     empty otherwise), `bucket_table` the chunk that maps token ids to mass buckets, `token_texts` the one that has their
-    texts (older commits lack it). The feature channel names the digest of its `dictionary` and how many `latents` that
+    texts (older commits lack it). A feature channel names the digest of its `dictionary` and how many `latents` that
     has.
     """
 
@@ -93,7 +96,7 @@ class Manifest:
         self._check_dictionary()
 
     def _check_dictionary(self) -> None:
-        if (self.dictionary is not None) != (self.channel == FEATURE):
+        if (self.dictionary is not None) != (self.channel in FEATURES):
             raise ValueError("features are those of a dictionary, other channels of none")
         _check_sizes([self.latents])
         if self.dictionary is not None and not (is_digest(self.dictionary) and 0 < self.latents <= LATENTS_LIMIT):

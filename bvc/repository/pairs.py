@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bvc.evidence import Evidence
-from bvc.repository.manifest import BLOCK, FEATURE, blocks
+from bvc.repository.manifest import BLOCK, FEATURES, blocks
 from bvc.repository.snapshot_view import Signatures
 from bvc.repository.tiles import concatenate, rows
 
@@ -73,9 +73,14 @@ def paired_blocks(a: Signatures, b: Signatures, ids: Sequence[str]) -> Iterator[
 
 def _shared_channels(a: Signatures, b: Signatures) -> frozenset[str]:
     """The channels in which two grids can be told apart: features only where both are of one dictionary."""
-    features = [grid.manifests[FEATURE].dictionary if FEATURE in grid.manifests else None for grid in (a, b)]
     channels = a.manifests.keys() | b.manifests.keys()
-    return frozenset(channels - ({FEATURE} if features[0] != features[1] else set()))
+    return frozenset(c for c in channels if c not in FEATURES or _dictionary(a, c) == _dictionary(b, c))
+
+
+def _dictionary(signatures: Signatures, channel: str) -> str | None:
+    """The dictionary whose latents a feature channel has."""
+    manifest = signatures.manifests.get(channel)
+    return None if manifest is None else manifest.dictionary
 
 
 def _tiles(signatures: Signatures, channels: frozenset[str], index: int) -> dict[str, tuple[str, ...]]:

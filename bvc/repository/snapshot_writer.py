@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +11,7 @@ from bvc.dictionaries import DictionarySpec
 from bvc.errors import DamagedObject
 from bvc.ids import shard
 from bvc.records import FORMAT_VERSION, Generation, Outputs, Reference, Snapshot, Suite
-from bvc.repository.manifest import BLOCK, FEATURE, LOGPROB, Field, Manifest, blocks
+from bvc.repository.manifest import BLOCK, FEATURES, LOGPROB, Field, Manifest, blocks
 from bvc.repository.snapshot_view import Signatures, SnapshotView
 from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
 from bvc.store.transaction import Transaction
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from bvc.evidence import Evidence, FeatureBlock
+    from bvc.evidence import Evidence, Features
     from bvc.repository.pairs import RowReader
 
 Folder = dict[str, "Folder | str"]
@@ -98,9 +98,11 @@ class Stored:
 
     @property
     def dictionary(self) -> str | None:
-        """The digest of the dictionary whose features are held, None without features."""
-        manifest = self.signatures.manifests.get(FEATURE)
-        return None if manifest is None else manifest.dictionary
+        """The digest of the dictionary whose features are held, None without features (or without those along the
+        answers, which commits of older versions lack)."""
+        held = self.signatures.manifests
+        found = {held[channel].dictionary if channel in held else None for channel in FEATURES}
+        return found.pop() if len(found) == 1 else None
 
     def outputs(self, probe: str) -> Outputs:
         """The probe's texts."""
@@ -131,7 +133,7 @@ class Encoded:
 
     signatures: Signatures | None = None
 
-    def __init__(self, base: Fresh | Stored, features: Callable[[str], FeatureBlock]) -> None:
+    def __init__(self, base: Fresh | Stored, features: Callable[[str], Features]) -> None:
         self.base = base
         self.outputs = base.outputs
         self.output_blob = base.output_blob
@@ -141,7 +143,8 @@ class Encoded:
 
     def evidence(self, probe: str) -> Evidence:
         """The probe's numeric channels, as a block of one."""
-        return replace(self.base.evidence(probe), feature=self._features(probe))
+        features = self._features(probe)
+        return replace(self.base.evidence(probe), feature=features.reference, answer_feature=features.answer)
 
 
 class Extended:
@@ -260,11 +263,10 @@ class _Grid:
 
     specs: dict[str, dict[str, Field]] = field(default_factory=dict)
     tiles: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    lengths: list[int] = field(default_factory=list)
+    lengths: dict[str, list[int]] = field(default_factory=dict)
     bucket_table: str | None = None
     token_texts: str | None = None
     dictionary: DictionarySpec | None = None
-    latents: list[int] = field(default_factory=list)
 
     @property
     def digest(self) -> str | None:
@@ -273,7 +275,7 @@ class _Grid:
 
     def takes(self, channel: str, manifest: Manifest) -> bool:
         """Whether the tiles that a stored grid has of a channel may stand in this one."""
-        return channel != FEATURE or (self.dictionary is not None and manifest.dictionary == self.digest)
+        return channel not in FEATURES or (self.dictionary is not None and manifest.dictionary == self.digest)
 
     def add(self, channel: str, name: str, spec: Field, tile: str) -> None:
         known = self.specs.setdefault(channel, {}).setdefault(name, replace(spec, tiles=()))
@@ -281,22 +283,26 @@ class _Grid:
             raise DamagedObject(f"captures of {channel}/{name} have unlike shapes: {known.shape} and {spec.shape}")
         self.tiles.setdefault(channel, {}).setdefault(name, []).append(tile)
 
+    def grow(self, channel: str, lengths: Iterable[int]) -> None:
+        """Takes over the rows per probe of a channel in which they vary."""
+        self.lengths.setdefault(channel, []).extend(lengths)
+
     def manifests(self, probes: int) -> dict[str, Manifest]:
         """The finished manifests. Raises DamagedObject where some of the captures lack a field that others have."""
         return {channel: self._manifest(channel, probes) for channel in self.specs}
 
     def _manifest(self, channel: str, probes: int) -> Manifest:
         tiles, is_logprob = self.tiles[channel], channel == LOGPROB
-        lengths = self.lengths if is_logprob else self.latents if channel == FEATURE else []
+        dictionary = self.dictionary if channel in FEATURES else None
         made = Manifest(
             channel,
             BLOCK,
             {name: replace(spec, tiles=tuple(tiles[name])) for name, spec in self.specs[channel].items()},
-            lengths=tuple(lengths),
+            lengths=tuple(self.lengths.get(channel, ())),
             bucket_table=self.bucket_table if is_logprob else None,
             token_texts=self.token_texts if is_logprob else None,
-            dictionary=self.digest if channel == FEATURE else None,
-            latents=self.dictionary.latents if channel == FEATURE and self.dictionary is not None else 0,
+            dictionary=None if dictionary is None else dictionary.digest,
+            latents=0 if dictionary is None else dictionary.latents,
         )
         try:
             made.check(channel, probes)
@@ -341,8 +347,7 @@ def _reuse_block(grid: _Grid, held: Signatures, index: int, count: int) -> None:
             continue
         for name, spec in manifest.fields.items():
             grid.add(channel, name, spec, spec.tiles[index])
-        lengths = grid.latents if channel == FEATURE else grid.lengths
-        lengths.extend(manifest.lengths[index * BLOCK : index * BLOCK + count])
+        grid.grow(channel, manifest.lengths[index * BLOCK : index * BLOCK + count])
         if manifest.bucket_table is not None:
             grid.bucket_table = manifest.bucket_table
         if manifest.token_texts is not None:
@@ -350,15 +355,15 @@ def _reuse_block(grid: _Grid, held: Signatures, index: int, count: int) -> None:
 
 
 def _write_block(transaction: Transaction, grid: _Grid, parts: list[Evidence]) -> None:
-    from bvc.repository.tiles import channel_arrays, concatenate, field_spec
+    from bvc.repository.tiles import channel_arrays, concatenate, field_spec, latents_of
 
     evidence = concatenate(parts)
     if grid.dictionary is None:
-        evidence = replace(evidence, feature=None)
+        evidence = replace(evidence, feature=None, answer_feature=None)
     for channel, arrays in channel_arrays(evidence).items():
         for name, array in arrays.items():
             grid.add(channel, name, field_spec(array, ()), transaction.chunk(array))
     if evidence.logprob is not None:
-        grid.lengths.extend(int(n) for n in evidence.logprob.lengths)
-    if evidence.feature is not None:
-        grid.latents.extend(int(n) for n in evidence.feature.lengths)
+        grid.grow(LOGPROB, map(int, evidence.logprob.lengths))
+    for channel, block in latents_of(evidence).items():
+        grid.grow(channel, map(int, block.lengths))

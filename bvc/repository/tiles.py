@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bvc.errors import DamagedObject
-from bvc.evidence import MASS_BUCKETS, TOP_TOKENS, ActivationBlock, Evidence, FeatureBlock, LogprobBlock
-from bvc.repository.manifest import CHANNELS, Field, Manifest
+from bvc.evidence import (
+    MASS_BUCKETS,
+    TOP_TOKENS,
+    ActivationBlock,
+    AnswerFeatures,
+    Evidence,
+    FeatureBlock,
+    LogprobBlock,
+)
+from bvc.repository.manifest import ANSWER_FEATURE, CHANNELS, FEATURE, Field, Manifest
 from bvc.store.chunks import Chunks
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+
+_Latents = TypeVar("_Latents", bound=FeatureBlock)
 
 _TOP, _MASS = (TOP_TOKENS,), (MASS_BUCKETS,)
 _LOGPROB_ROWS: Mapping[str, tuple[str, tuple[int, ...]]] = {
@@ -37,16 +47,19 @@ _FEATURE_ROWS: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "peak": ("<u2", ()),
 }
 """Type and shape of a row of each field of `FeatureBlock`."""
+_ANSWER_ROWS = {**_FEATURE_ROWS, "reached": ("<u4", ())}
+"""The same of `AnswerFeatures`."""
 
 
 def read_block(chunks: Chunks, manifests: Mapping[str, Manifest], index: int, probes: int) -> Evidence:
     """The evidence of probe block `index` of a snapshot of `probes` probes. Raises DamagedObject for tiles that do
     not have the shape that their manifest states."""
-    logprob, activation, feature = (manifests.get(channel) for channel in CHANNELS)
+    logprob, activation, feature, answer = (manifests.get(channel) for channel in CHANNELS)
     return Evidence(
         logprob=None if logprob is None else _read_logprob(chunks, logprob, index),
         activation=None if activation is None else _read_activation(chunks, activation, index, probes),
-        feature=None if feature is None else _read_feature(chunks, feature, index),
+        feature=None if feature is None else _read_latents(chunks, feature, index, FeatureBlock, _FEATURE_ROWS),
+        answer_feature=None if answer is None else _read_latents(chunks, answer, index, AnswerFeatures, _ANSWER_ROWS),
     )
 
 
@@ -65,13 +78,19 @@ def _read_activation(chunks: Chunks, manifest: Manifest, index: int, probes: int
     return ActivationBlock(_read_fields(chunks, manifest, index, dict.fromkeys(manifest.fields, rows)))
 
 
-def _read_feature(chunks: Chunks, manifest: Manifest, index: int) -> FeatureBlock:
-    if {name: (spec.dtype, spec.shape) for name, spec in manifest.fields.items()} != _FEATURE_ROWS:
+def _read_latents(
+    chunks: Chunks,
+    manifest: Manifest,
+    index: int,
+    kind: type[_Latents],
+    fields: Mapping[str, tuple[str, tuple[int, ...]]],
+) -> _Latents:
+    if {name: (spec.dtype, spec.shape) for name, spec in manifest.fields.items()} != fields:
         raise DamagedObject("a feature signature has other fields than it should", hint="run `bvc fsck`")
     lengths = _lengths(manifest, index)
-    rows = dict.fromkeys(FeatureBlock.BY_PROBE, len(lengths)) | dict.fromkeys(FeatureBlock.FIELDS, int(lengths.sum()))
+    rows = dict.fromkeys(kind.BY_PROBE, len(lengths)) | dict.fromkeys(kind.FIELDS, int(lengths.sum()))
     arrays = _read_fields(chunks, manifest, index, rows)
-    block = FeatureBlock(lengths, *(arrays[name] for name in (*FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)))
+    block = kind(lengths, *(arrays[name] for name in (*kind.BY_PROBE, *kind.FIELDS)))
     if not _is_possible(block, manifest.latents):
         raise DamagedObject("the tiles of a feature signature hold numbers that cannot be", hint="run `bvc fsck`")
     return block
@@ -114,10 +133,15 @@ def channel_arrays(evidence: Evidence) -> dict[str, Arrays]:
         out["logprob"] = {name: getattr(evidence.logprob, name) for name in LogprobBlock.FIELDS}
     if evidence.activation is not None:
         out["activation"] = dict(evidence.activation.vectors)
-    if evidence.feature is not None:
-        names = (*FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)
-        out["feature"] = {name: getattr(evidence.feature, name) for name in names}
+    for channel, block in latents_of(evidence).items():
+        out[channel] = {name: getattr(block, name) for name in (*block.BY_PROBE, *block.FIELDS)}
     return out
+
+
+def latents_of(evidence: Evidence) -> dict[str, FeatureBlock]:
+    """The feature channels of an evidence block that were captured, by name."""
+    found = {FEATURE: evidence.feature, ANSWER_FEATURE: evidence.answer_feature}
+    return {channel: block for channel, block in found.items() if block is not None}
 
 
 def field_spec(array: np.ndarray[Any, Any], tiles: tuple[str, ...]) -> Field:
@@ -131,10 +155,12 @@ def concatenate(parts: list[Evidence]) -> Evidence:
     logprobs = [p.logprob for p in parts if p.logprob is not None]
     activations = [p.activation for p in parts if p.activation is not None]
     features = [p.feature for p in parts if p.feature is not None]
+    answers = [p.answer_feature for p in parts if p.answer_feature is not None]
     return Evidence(
         logprob=LogprobBlock.concatenate(logprobs) if logprobs else None,
         activation=ActivationBlock.concatenate(activations) if activations else None,
         feature=FeatureBlock.concatenate(features) if features and len(features) == len(parts) else None,
+        answer_feature=AnswerFeatures.concatenate(answers) if answers and len(answers) == len(parts) else None,
     )
 
 
@@ -144,4 +170,5 @@ def rows(evidence: Evidence, start: int, stop: int) -> Evidence:
         logprob=None if evidence.logprob is None else evidence.logprob.rows(start, stop),
         activation=None if evidence.activation is None else evidence.activation.rows(start, stop),
         feature=None if evidence.feature is None else evidence.feature.rows(start, stop),
+        answer_feature=None if evidence.answer_feature is None else evidence.answer_feature.rows(start, stop),
     )

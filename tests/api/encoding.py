@@ -10,7 +10,7 @@ import numpy as np
 from bvc.api.commit_records import EngineChoice
 from bvc.capture.engine import Batch, EngineOutOfMemory, FeatureEncoder, ProbeCapture, ProbeRequest
 from bvc.capture.prompts import given_reference
-from bvc.evidence import FeatureBlock
+from bvc.evidence import AnswerFeatures, FeatureBlock, Features
 from bvc.records import ModelIdentity, Recipe
 from tests.api.doubles import Script, SmallEngine
 
@@ -34,6 +34,12 @@ def block(key: str) -> FeatureBlock:
         total=strongest,
         peak=rng.integers(positions, size=len(latent)).astype(np.uint16),
     )
+
+
+def answer_block(key: str) -> AnswerFeatures:
+    """The features of one probe along its answer, as random as the hash of `key`: two characters a position."""
+    found = block(key)
+    return AnswerFeatures(**vars(found), reached=found.peak.astype(np.uint32) * 2)
 
 
 @dataclass
@@ -66,21 +72,22 @@ class Encoding(SmallEngine):
     script: EncodingScript
     encoder: FeatureEncoder
 
-    def encode(self, batch: Batch) -> list[FeatureBlock]:
+    def encode(self, batch: Batch) -> list[Features]:
         if len(self.script.encoded) >= self.script.encode_until:
             raise KeyboardInterrupt
         if batch.rows > self.script.rows_that_encode:
             raise EngineOutOfMemory("out of memory")
         self.script.encoded += [(r.probe.text, batch.prompt_tokens) for r in batch.requests]
-        return [self._block(request, batch.recipe) for request in batch.requests]
+        return [self._features(request, batch.recipe) for request in batch.requests]
 
     def _capture(self, request: ProbeRequest, recipe: Recipe) -> ProbeCapture:
         found = super()._capture(request, recipe)
-        feature = self._block(ProbeRequest(request.probe, found.reference), recipe)
-        return replace(found, evidence=replace(found.evidence, feature=feature))
+        read = self._features(ProbeRequest(request.probe, found.reference, found.outputs.greedy), recipe)
+        evidence = replace(found.evidence, feature=read.reference, answer_feature=read.answer)
+        return replace(found, evidence=evidence)
 
-    def _block(self, request: ProbeRequest, recipe: Recipe) -> FeatureBlock:
-        reference = given_reference(request)
-        assert reference is not None
-        key = f"{self.identity.fingerprint} {request.probe.text} {reference.text} {recipe.batch_rows}"
-        return block(f"{key} {self.encoder.digest}")
+    def _features(self, request: ProbeRequest, recipe: Recipe) -> Features:
+        reference, answer = given_reference(request), request.answer
+        assert reference is not None and answer is not None
+        key = f"{self.identity.fingerprint} {request.probe.text} {recipe.batch_rows} {self.encoder.digest}"
+        return Features(block(f"{key} {reference.text}"), answer_block(f"{key} says {answer.text}"))

@@ -12,7 +12,7 @@ import bvc
 from bvc.api.commit_records import suite_entries
 from bvc.api.handle import Repo
 from bvc.dictionaries import DictionaryCard, DictionarySpec, LatentCard
-from bvc.evidence import Evidence, FeatureBlock, LogprobBlock
+from bvc.evidence import AnswerFeatures, Evidence, FeatureBlock, LogprobBlock
 from bvc.ids import digest
 from bvc.records import Capability, Generation, ModelIdentity, Outputs, Probe, Recipe, Reference, Snapshot, Suite
 from bvc.repository.dictionaries import put_dictionary
@@ -64,17 +64,18 @@ class FeatureHistory:
         total: Table | None = None,
         *,
         again: tuple[Table, Table] | None = None,
+        answers: tuple[Table, Table] | None = None,
         spec: DictionarySpec | None = None,
         other_references: int = 0,
     ) -> str:
-        """Commits counts [n, m] and sums of strengths; None has no features. `again`: both for the first
-        probes, as they were captured a second time. The first `other_references` probes have another reference than
-        usual."""
+        """Commits counts [n, m] and sums of strengths; None has no features. `again`: both for the first probes, as
+        they were captured a second time; `answers`: both along the answers. The first `other_references` probes have
+        another reference than usual."""
         captured = {
             probe.id: _Captured(
                 Outputs(Generation(f"answer {self.count} to {probe.name}", "stop")),
                 Reference(_TEXT if i >= other_references else _TEXT.upper()),
-                self._evidence(i, fired, total),
+                self._evidence(i, fired, total, answers),
             )
             for i, probe in enumerate(self.probes)
         }
@@ -101,8 +102,12 @@ class FeatureHistory:
         )
         return self._write(draft)
 
-    def _evidence(self, probe: int, fired: Table | None, total: Table | None) -> Evidence:
-        return Evidence(_logprobs(), feature=None if fired is None else _feature(fired, total, probe))
+    def _evidence(
+        self, probe: int, fired: Table | None, total: Table | None, answers: tuple[Table, Table] | None = None
+    ) -> Evidence:
+        along = None if fired is None else _feature(fired, total, probe)
+        own = None if answers is None else _answered(_feature(*answers, probe), self.count)
+        return Evidence(_logprobs(), feature=along, answer_feature=own)
 
     def _write(self, draft: SnapshotDraft) -> str:
         store = self.repo.repository.store
@@ -129,6 +134,12 @@ class FeatureHistory:
 def _feature(fired: Table, total: Table | None, probe: int) -> FeatureBlock:
     row = slice(probe, probe + 1)
     return block(fired[row], (fired if total is None else total)[row])
+
+
+def _answered(found: FeatureBlock, longer: int) -> AnswerFeatures:
+    """The same latents along an answer that is `longer` by so many positions, strongest after six characters."""
+    reached = np.full(len(found.latent), 6, np.uint32)
+    return AnswerFeatures(**{**vars(found), "positions": found.positions + np.uint32(longer)}, reached=reached)
 
 
 def _logprobs() -> LogprobBlock:

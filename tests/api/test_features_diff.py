@@ -11,9 +11,9 @@ import pytest
 from bvc.api.features_diff import features_diff
 from bvc.api.features_pairs import standing_latents
 from bvc.dictionaries import LatentCard
-from bvc.errors import NotComparable
+from bvc.errors import NotComparable, UsageError
 from tests.api.feature_histories import FeatureHistory, dictionary
-from tests.compare.feature_worlds import Counts, World
+from tests.compare.feature_worlds import POSITIONS, Counts, World
 
 WORLD = World(2, latents=256, probes=60, per=2)
 CHOSEN = 7
@@ -57,6 +57,38 @@ def test_a_planted_latent_with_its_card_probes_and_answers(history: FeatureHisto
     )  # fmt: skip
     assert "no benign update is known" in found.against
     assert found.null_yield == ()
+
+
+def test_what_shows_in_the_answers_alone_is_found_there(history: FeatureHistory) -> None:
+    """The sides answer at unlike length; nothing changes along the references."""
+    counts = planted(drifted(1))
+    a, b = (
+        history.commit(counts.fired[0], counts.total[0], answers=(counts.fired[s], counts.total[s])) for s in (0, 1)
+    )
+    repository = history.repo.repository
+    found = features_diff(repository, a, b)
+    assert (found.along, found.probes, found.apart, found.broken) == ("answer", 60, 0, 0)
+    latent = found.latents[0]
+    assert (latent.latent, latent.only, latent.stands_out) == (CHOSEN, True, True)
+    assert latent.b.rate == pytest.approx(20 * 4 / (60 * (POSITIONS + 1)))
+    assert (latent.probes[0].text, latent.probes[0].answer_b[:6]) == ("answer", "answer")
+    assert features_diff(repository, a, b, along="answer") == found
+    along = features_diff(repository, a, b, along="reference")
+    assert (along.along, along.found.different, along.latents) == ("reference", 0, ())
+    compared = standing_latents(repository, *(repository.snapshot(c) for c in (a, b)), 5)
+    assert compared is not None and compared.latents[0].latent == CHOSEN
+
+
+def test_a_side_without_features_along_its_answers_is_compared_along_references(history: FeatureHistory) -> None:
+    counts = planted(drifted(1))
+    a = history.commit(counts.fired[0], counts.total[0])
+    b = history.commit(counts.fired[1], counts.total[1], answers=(counts.fired[1], counts.total[1]))
+    repository = history.repo.repository
+    assert features_diff(repository, a, b).along == "reference"
+    with pytest.raises(NotComparable, match=f"{a[:10]} has no features along its answers"):
+        features_diff(repository, a, b, along="answer")
+    with pytest.raises(UsageError, match="not 'draws'"):
+        features_diff(repository, a, b, along="draws")
 
 
 def test_without_the_dictionary_itself_latents_have_no_cards(history: FeatureHistory) -> None:

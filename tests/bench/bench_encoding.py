@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from bvc.capture.engine import Batch, ProbeRequest
+from bvc.capture.engine import Batch, ProbeCapture, ProbeRequest
 from bvc.capture.packaged_model import MODEL_NAME, ensure_base
 from bvc.capture.transformers_engine import open_engine
 from bvc.features.dictionary import Dictionary
@@ -67,13 +67,13 @@ def main() -> None:
     batches = plain.plan(requests, recipe)
     watched = _Watched(_dictionary(identity, recipe, batches[0], options.latents, options.k))
     encoding: Any = open_engine(identity, recipe, encoder=watched)
-    without, having, references = [], [], {}
+    without, having, made = [], [], {}
     for _ in range(options.pairs):
         watched.seconds = 0.0
-        costs = [(_cost(plain, batch, {}), _cost(encoding, batch, references)) for batch in batches]
+        costs = [(_cost(plain, batch, {}), _cost(encoding, batch, made)) for batch in batches]
         without.append(sum(a for a, _ in costs))
         having.append(sum(b for _, b in costs))
-    again = [replace(request, reference=references[request.probe.id]) for b in batches for request in b.requests]
+    again = [_at_hand(request, made[request.probe.id]) for batch in batches for request in batch.requests]
     started = time.process_time()
     for batch in encoding.plan(again, recipe):
         encoding.encode(batch)
@@ -101,12 +101,17 @@ def _active(watched: _Watched) -> float:
     return float((watched.dictionary.encode(seen) > 0).sum()) / len(seen)
 
 
-def _cost(engine: Any, batch: Batch, references: dict[str, Any]) -> float:
-    """Seconds of processor time to capture a batch; its references go to `references`."""
+def _at_hand(request: ProbeRequest, capture: ProbeCapture) -> ProbeRequest:
+    """What is asked for the features of a capture that was made without."""
+    return replace(request, reference=capture.reference, answer=capture.outputs.greedy)
+
+
+def _cost(engine: Any, batch: Batch, made: dict[str, ProbeCapture]) -> float:
+    """Seconds of processor time to capture a batch; the captures go to `made`."""
     started = time.process_time()
     captures = engine.run(batch)
     spent = time.process_time() - started
-    references |= {capture.probe_id: capture.reference for capture in captures}
+    made |= {capture.probe_id: capture for capture in captures}
     return spent
 
 

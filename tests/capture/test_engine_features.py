@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from bvc.capture.engine import Batch, ProbeCapture, ProbeRequest
 from bvc.capture.transformers_engine import TransformersEngine
 from bvc.errors import EngineError
-from bvc.evidence import FeatureBlock
+from bvc.evidence import AnswerFeatures, FeatureBlock, Features
 from bvc.features.encoder import DictionaryEncoder
-from bvc.records import Probe, Recipe, Reference
+from bvc.records import Generation, Probe, Recipe, Reference
 from tests.dictionaries import random_dictionary
 from tests.engines import captures, chat, differences, numbers, opened, probes, recipe
 from tests.tiny_models import tiny_model
@@ -35,11 +35,17 @@ def features(capture: ProbeCapture) -> FeatureBlock:
     return found
 
 
+def answered(capture: ProbeCapture) -> AnswerFeatures:
+    found = capture.evidence.answer_feature
+    assert found is not None and len(found) == 1
+    return found
+
+
 def encoded(
     engine: TransformersEngine, asked: dict[str, ProbeCapture], how: Recipe, all_of: list[Probe]
-) -> dict[str, FeatureBlock]:
-    """The features of captures at hand, along their references."""
-    requests = [ProbeRequest(p, asked[p.id].reference) for p in all_of]
+) -> dict[str, Features]:
+    """The features of captures at hand, along their references and answers."""
+    requests = [ProbeRequest(p, asked[p.id].reference, asked[p.id].outputs.greedy) for p in all_of]
     return {
         request.probe.id: block
         for batch in engine.plan(requests, how)
@@ -48,8 +54,8 @@ def encoded(
 
 
 def same(a: FeatureBlock, b: FeatureBlock) -> bool:
-    names = ("lengths", *FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
+    names = ("lengths", *a.BY_PROBE, *a.FIELDS)
+    return type(a) is type(b) and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in names)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -64,10 +70,11 @@ def test_alone_in_the_suite_and_after_others(folder: Path, kind: str, dtype: str
         single = {p.id: encoded(engine, suite, how, [p])[p.id] for p in asked}
     assert any(features(c).lengths.sum() > 5 for c in suite.values())
     for probe in asked:
-        assert "feature/total" in numbers(suite[probe.id])
+        assert {"feature/total", "answer/total"} < numbers(suite[probe.id]).keys()
         assert differences(alone[probe.id], suite[probe.id]) == []
         assert differences(added[probe.id], suite[probe.id]) == []
-        assert same(later[probe.id], features(suite[probe.id])) and same(single[probe.id], later[probe.id])
+        for found in (later[probe.id], single[probe.id]):
+            assert same(found.reference, features(suite[probe.id])) and same(found.answer, answered(suite[probe.id]))
 
 
 def test_the_rest_of_a_capture_is_as_without_a_dictionary(folder: Path) -> None:
@@ -78,7 +85,7 @@ def test_the_rest_of_a_capture_is_as_without_a_dictionary(folder: Path) -> None:
             without, read = captures(plain, asked, how), captures(reading, asked, how)
         for probe in asked:
             a, b = numbers(without[probe.id]), numbers(read[probe.id])
-            assert {n for n in b if not n.startswith("feature/")} == a.keys()
+            assert {n for n in b if not n.startswith(("feature/", "answer/"))} == a.keys()
             assert all(np.array_equal(a[n], b[n]) for n in a)
             assert without[probe.id].outputs == read[probe.id].outputs
 
@@ -132,6 +139,60 @@ def test_the_positions_are_those_of_the_sketch(folder: Path) -> None:
         np.testing.assert_allclose(block.energy, stream.square().sum(1).mean(), rtol=1e-4)
 
 
+def test_an_answer_is_read_where_it_was_made(folder: Path) -> None:
+    """Against one unpadded forward pass over the prompt and the answer's own tokens: after the prompt, and after each
+    token but the last of an answer that was cut off."""
+    how = recipe()
+    model_folder = tiny_model(folder / "llama")
+    made = random_dictionary()
+    asked = [Probe(prompt="The quick brown"), Probe(prompt="Ask me anything: I am", max_new_tokens=5)]
+    with opened(model_folder, how, encoder=DictionaryEncoder(made)) as engine:
+        found = captures(engine, asked, how)
+    model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    for probe in asked:
+        prompt = tokenizer(probe.prompt)["input_ids"]
+        limit = probe.max_new_tokens or how.max_new_tokens
+        with torch.inference_mode():
+            whole = model.generate(torch.tensor([prompt]), max_new_tokens=limit, do_sample=False)[0]
+            hidden = model(input_ids=whole[None], output_hidden_states=True).hidden_states[2][0]
+        greedy, block = found[probe.id].outputs.greedy, answered(found[probe.id])
+        said = whole[len(prompt) :][: greedy.tokens]
+        assert tokenizer.decode(said) == greedy.text
+        positions = len(said) + (greedy.finish == "stop")
+        latents = made.encode(hidden[len(prompt) - 1 :][:positions])
+        fires = (latents > 0).any(0)
+        assert block.positions.tolist() == [positions]
+        assert block.latent.tolist() == fires.nonzero()[:, 0].tolist() and len(block.latent) > 5
+        assert block.peak.tolist() == latents[:, fires].argmax(0).tolist()
+        np.testing.assert_allclose(block.total, latents[:, fires].sum(0), rtol=1e-4)
+        before = [tokenizer.decode(said[:n]) for n in range(len(said) + 1)]
+        for peak, reached in zip(block.peak.tolist(), block.reached.tolist(), strict=True):
+            assert greedy.text[:reached].rstrip("\ufffd") == before[peak].rstrip("\ufffd")
+
+
+def test_where_the_model_answers_otherwise_the_stored_answer_is_read(folder: Path) -> None:
+    """As when a capture was made on another machine: its text counts, read as a reference is."""
+    how, asked = recipe(), probes()[:3]
+    said = Generation("The capital of France is Paris.", "stop", 6)
+    with opened(tiny_model(folder / "llama"), how, encoder=encoder()) as engine:
+        first = captures(engine, asked, how)
+        requests = [ProbeRequest(p, first[p.id].reference, first[p.id].outputs.greedy) for p in asked]
+        requests[1] = ProbeRequest(asked[1], Reference(said.text, end=True), said)
+        found = {
+            r.probe.id: features
+            for batch in engine.plan(requests, how)
+            for r, features in zip(batch.requests, engine.encode(batch), strict=True)
+        }
+        own = encoded(engine, first, how, asked)
+    other = found[asked[1].id]
+    for name in (*FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS):
+        np.testing.assert_array_equal(getattr(other.answer, name), getattr(other.reference, name))
+    assert other.answer.reached.max() <= len(said.text) and other.answer.reached[other.answer.peak > 1].min() > 0
+    for probe in (asked[0], asked[2]):
+        assert same(found[probe.id].answer, own[probe.id].answer)
+
+
 def test_a_reference_without_any_token_is_read_at_the_prompt(folder: Path) -> None:
     how, probe = recipe(), Probe(prompt="The quick brown", reference="")
     with opened(tiny_model(folder / "llama"), how, encoder=encoder()) as engine:
@@ -154,7 +215,9 @@ def test_padding_does_not_reach_the_encoder(folder: Path) -> None:
     with opened(tiny_model(folder / "llama"), how, encoder=Watching(random_dictionary())) as engine:
         found = captures(engine, asked, how)
     lengths = [len(block.token_ids) for p in asked if (block := found[p.id].evidence.logprob) is not None]
-    assert seen == [(1, n) for n in lengths] and len(set(lengths)) == 3
+    assert [n for _, n in seen[1::2]] == lengths and len(set(lengths)) == 3
+    answers = [answered(found[p.id]).positions.item() for p in asked]
+    assert seen[::2] == [(1, n) for n in answers]
 
 
 def test_a_layer_that_the_model_lacks_is_refused_before_anything_runs(folder: Path) -> None:

@@ -48,7 +48,7 @@ def test_rates_and_strengths_are_those_counted_by_hand() -> None:
     assert (latent.score, latent.beyond, latent.stands_out) == (None, None, False)
     assert "too few latents" in found.against
     assert [(p.probe, p.a, p.b) for p in latent.probes[:1]] == [("p0006", 0.0, pytest.approx(44 / POSITIONS))]
-    assert found.peaks[0][0].position == 3
+    assert found.peaks[0][0].place == 3
 
 
 def test_planted_latents_come_first_and_are_said_to_be_only_in_b() -> None:

@@ -32,7 +32,7 @@ A, B = commit(3, 2, subject="travel answers"), commit(4, 3, subject="French on w
 def sample(*nulls: LatentYield) -> FeatureDiff:
     found = LatentYield("", A.id, B.id, 60, 12, 1, 0, 2)
     return FeatureDiff(
-        A, B, "d" * 64, None, 4096, 60, 55, 2, 1, 812, found, nulls, "1 benign pair", (LATENT, WEAK), ENERGY
+        A, B, "answer", "d" * 64, None, 4096, 60, 55, 2, 1, 812, found, nulls, "1 benign pair", (LATENT, WEAK), ENERGY
     )  # fmt: skip
 
 

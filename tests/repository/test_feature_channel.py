@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bvc.errors import DamagedObject
-from bvc.evidence import Evidence, FeatureBlock
+from bvc.evidence import AnswerFeatures, Evidence, FeatureBlock, Features
 from bvc.records import Generation, Outputs, Probe, Reference, Snapshot, Suite, SuiteEntry
 from bvc.repository.dictionaries import feature_dictionary
 from bvc.repository.pairs import RowReader, paired_blocks
@@ -32,7 +32,6 @@ from tests.store.build import AUTHOR, MAIN, snapshot
 
 DICTIONARY = spec()
 OTHER = spec(weights="cd" * 32)
-NAMES = ("lengths", *FeatureBlock.BY_PROBE, *FeatureBlock.FIELDS)
 TABLE = np.arange(300).astype(np.uint8)
 
 
@@ -56,9 +55,19 @@ def suite(count: int) -> Suite:
     return Suite("s", tuple(Probe(prompt=f"question {n}") for n in range(count)))
 
 
+def answers(found: FeatureBlock) -> AnswerFeatures:
+    """The same latents, as if they were those of an answer."""
+    return AnswerFeatures(**vars(found), reached=found.peak.astype(np.uint32) * 3)
+
+
+def both(found: FeatureBlock) -> Features:
+    return Features(found, answers(found))
+
+
 def fresh(blocks: dict[str, FeatureBlock | None]) -> Fresh:
     def read(probe: str) -> Captured:
-        numbers = replace(evidence(probe, 2), feature=blocks[probe])
+        along = blocks[probe]
+        numbers = replace(evidence(probe, 2), feature=along, answer_feature=None if along is None else answers(along))
         return Captured(Outputs(Generation("text", "stop", 3)), Reference("along", True), numbers)
 
     return Fresh(read)
@@ -90,14 +99,18 @@ def written(
 
 def read(view: SnapshotView) -> list[FeatureBlock]:
     reader = RowReader(view.signatures)
-    found = [reader.row(p).feature for p in view.order]
-    return [b for b in found if b is not None]
+    found = [reader.row(p) for p in view.order]
+    for row in found:
+        assert (row.feature is None) == (row.answer_feature is None)
+        if row.feature is not None and row.answer_feature is not None:
+            assert_same([row.answer_feature], [answers(row.feature)])
+    return [row.feature for row in found if row.feature is not None]
 
 
 def assert_same(found: Sequence[FeatureBlock], wanted: Sequence[FeatureBlock]) -> None:
     assert len(found) == len(wanted)
     for a, b in zip(found, wanted, strict=True):
-        for name in NAMES:
+        for name in ("lengths", *b.BY_PROBE, *b.FIELDS):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
 
 
@@ -153,10 +166,10 @@ def test_features_of_another_dictionary_are_left_behind(repository: Repository) 
     assert held.dictionary == DICTIONARY.digest
     bare = write(repository, suite(20), dict.fromkeys(first.order, held), None)
     assert feature_dictionary(bare) is None and Stored(bare).dictionary is None
-    new = {p: block(f"other {p}") for p in first.order}
+    new = {p: both(block(f"other {p}")) for p in first.order}
     second = write(repository, suite(20), dict.fromkeys(first.order, Encoded(held, new.__getitem__)), OTHER)
     assert feature_dictionary(second) == OTHER.digest
-    assert_same(read(second), list(new.values()))
+    assert_same(read(second), [found.reference for found in new.values()])
     for channel in ("logprob", "activation"):
         assert second.signatures.files[f"{channel}.json"] == first.signatures.files[f"{channel}.json"]
     with pytest.raises(DamagedObject, match="fit together"):
@@ -190,24 +203,43 @@ def test_blocks_are_identical_only_where_features_of_one_dictionary_are(reposito
 
 
 def test_gathered_rows_lack_features_where_some_do() -> None:
-    with_it, without = Evidence(feature=block("a")), Evidence()
-    assert concatenate([with_it, with_it]).feature is not None
-    assert concatenate([with_it, without]).feature is None
+    with_it, without = Evidence(feature=block("a"), answer_feature=answers(block("a"))), Evidence()
+    whole, part = concatenate([with_it, with_it]), concatenate([with_it, without])
+    assert whole.feature is not None and whole.answer_feature is not None
+    assert part.feature is None and part.answer_feature is None
+
+
+def test_a_commit_of_an_older_version_lacks_the_features_along_answers(repository: Repository) -> None:
+    asked = suite(20)
+
+    def older(probe: str) -> Captured:
+        numbers = replace(evidence(probe, 2), feature=block(probe))
+        return Captured(Outputs(Generation("text", "stop", 3)), Reference("along", True), numbers)
+
+    view = write(repository, asked, dict.fromkeys((p.id for p in asked.probes), Fresh(older)))
+    assert feature_dictionary(view) == DICTIONARY.digest and feature_dictionary(view, "answer-feature") is None
+    assert Stored(view).dictionary is None, "so that they are read anew, both"
+    new = {p: both(block(f"new {p}")) for p in view.order}
+    second = write(repository, asked, dict.fromkeys(view.order, Encoded(Stored(view), new.__getitem__)))
+    assert Stored(second).dictionary == DICTIONARY.digest
+    assert_same(read(second), [found.reference for found in new.values()])
 
 
 # Hostile commits
 
 
-def rewritten(repository: Repository, view: SnapshotView, change: Callable[[Any], None]) -> SnapshotView:
-    """The commit of `view` with another `signatures/feature.json`."""
+def rewritten(
+    repository: Repository, view: SnapshotView, change: Callable[[Any], None], name: str = "feature.json"
+) -> SnapshotView:
+    """The commit of `view` with another manifest."""
     store = repository.store
     with store.begin() as transaction:
         top = {e.name: e for e in store.objects.tree(view.tree)}
         inner = {e.name: e for e in store.objects.tree(top["signatures"].oid)}
-        value = json.loads(store.objects.blob(inner["feature.json"].oid))
+        value = json.loads(store.objects.blob(inner[name].oid))
         change(value)
         blob = transaction.blob(json.dumps(value).encode())
-        inner["feature.json"] = TreeEntry("feature.json", FILE_MODE, blob)
+        inner[name] = TreeEntry(name, FILE_MODE, blob)
         top["signatures"] = TreeEntry("signatures", TREE_MODE, transaction.tree(list(inner.values())))
         return committed(repository, transaction, transaction.tree(list(top.values())), view.snapshot)
 
@@ -252,11 +284,12 @@ HOSTILE = {
 }
 
 
+@pytest.mark.parametrize("channel", ["feature", "answer-feature"])
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_manifests_are_damage(repository: Repository, case: str) -> None:
+def test_hostile_manifests_are_damage(repository: Repository, case: str, channel: str) -> None:
     view = written(repository, [block(str(n)) for n in range(3)])
     with pytest.raises(DamagedObject):
-        read(rewritten(repository, view, HOSTILE[case]))
+        read(rewritten(repository, view, HOSTILE[case], f"{channel}.json"))
 
 
 SPOILED: dict[str, dict[str, Callable[[np.ndarray[Any, Any]], Any]]] = {
@@ -272,12 +305,17 @@ SPOILED: dict[str, dict[str, Callable[[np.ndarray[Any, Any]], Any]]] = {
 }
 
 
+@pytest.mark.parametrize("channel", ["feature", "answer_feature"])
 @pytest.mark.parametrize("case", SPOILED)
-def test_sound_tiles_with_numbers_that_cannot_be_are_damage(repository: Repository, case: str) -> None:
-    one = block("several latents")
-    assert one.lengths[0] > 1
-    spoiled = replace(one, **{name: change(getattr(one, name)) for name, change in SPOILED[case].items()})
-    view = written(repository, [block("0"), spoiled])
+def test_sound_tiles_with_numbers_that_cannot_be_are_damage(repository: Repository, case: str, channel: str) -> None:
+    one = both(block("several latents"))
+    assert one.answer.lengths[0] > 1
+    held = {"feature": one.reference, "answer_feature": one.answer}
+    odd = {name: change(getattr(one.answer, name)) for name, change in SPOILED[case].items()}
+    held[channel] = replace(held[channel], **odd)
+    asked = suite(1)
+    spoiled = Fresh(lambda _: Captured(Outputs(Generation("text")), None, Evidence(**held)))
+    view = write(repository, asked, {asked.probes[0].id: spoiled})
     with pytest.raises(DamagedObject, match="cannot be"):
         read(view)
 
