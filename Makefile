@@ -42,7 +42,7 @@ torture: $(READY)  ## the long sweeps: kills, full disks and damage at every sys
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python -m pytest -m torture --timeout 7200 $(T)
 
 bench: $(READY)  ## the figures of docs/benchmarks.md
-	for file in $(filter-out %/bench_ladder.py %/bench_bisect.py %/bench_features.py %/bench_identify.py %/bench_feature_lineage.py,$(wildcard tests/bench/bench_*.py)); do \
+	for file in $(filter-out %/bench_ladder.py %/bench_bisect.py %/bench_features.py %/bench_identify.py %/bench_feature_lineage.py %/bench_exclusive.py,$(wildcard tests/bench/bench_*.py)); do \
 		$(BIN)/python -m "tests.bench.$$(basename "$$file" .py)"; done
 
 bench-ladder: $(READY)  ## the figures of docs/ladder.md: trains and captures some 35 checkpoints (hours), then scores
