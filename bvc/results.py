@@ -367,7 +367,8 @@ class SuiteSummary:
 @dataclass(frozen=True)
 class CaptureEntry:
     """One commit of `bvc capture`: `commit` as it is now, with what was attached; `attached` the notes commit, None
-    where nothing was missing. `captured` probes were run now, `reused` were at hand, `drawn` draws were added."""
+    where nothing was missing. `captured` probes were run now, `reused` were at hand, `drawn` draws were added, and to
+    `encoded` probes that were captured before the features of a dictionary."""
 
     commit: CommitInfo
     attached: str | None
@@ -375,6 +376,7 @@ class CaptureEntry:
     reused: int
     drawn: int
     notes: tuple[str, ...] = ()
+    encoded: int = 0
 
 
 @dataclass(frozen=True)

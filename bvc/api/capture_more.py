@@ -191,7 +191,7 @@ class _Work:
     def _lacks(self) -> bool:
         if not self.captured or self.what.more_draws or self.probes.keys() - self.view.output_blobs.keys():
             return True
-        if self.what.features and feature_dictionary(self.view) != needed_dictionary(self.repository).spec.digest:
+        if self.what.features and self.view.signatures.dictionary != needed_dictionary(self.repository).spec.digest:
             return True
         return bool(self._again() - self._held_again())
 
@@ -373,6 +373,7 @@ class _Work:
             reused=len(self.probes) - captured,
             drawn=drawn,
             notes=(*self.notes, *notes),
+            encoded=0 if run is None else run.encoded,
         )
 
 

@@ -26,6 +26,7 @@ judge. The blocks are the units of the bootstrap, so memory does not grow with t
 PENALTIES = tuple(10.0**power for power in range(-7, 3))
 """Candidates, as multiples of the mean variance of the activations' dimensions."""
 MIX = 0x9E3779B1
+_SUMS = ("gram", "cross", "side", "code", "power", "fired")
 
 
 class Standing(StrEnum):
@@ -119,12 +120,13 @@ class _Moments:
         self.gram = self.cross = self.side = self.code = self.power = self.fired = torch.zeros(0)
 
     def add(self, x: Tensor, f: Tensor) -> None:
-        sums = (x.T @ x, x.T @ f, x.sum(0), f.sum(0), f.square().sum(0), (f > 0).sum(0))
-        if self.rows:
-            have = (self.gram, self.cross, self.side, self.code, self.power, self.fired)
-            sums = tuple(a + b for a, b in zip(have, sums, strict=True))  # type: ignore[assignment]
-        self.gram, self.cross, self.side, self.code, self.power, self.fired = sums
-        self.rows += len(x)
+        """Takes in further rows."""
+        self._take(len(x), (x.T @ x, x.T @ f, x.sum(0), f.sum(0), f.square().sum(0), (f > 0).sum(0)))
+
+    def _take(self, rows: int, sums: Sequence[Tensor]) -> None:
+        for name, more in zip(_SUMS, sums, strict=True):
+            setattr(self, name, getattr(self, name) + more if self.rows else more)
+        self.rows += rows
 
     def about(self, x_mean: Tensor, f_mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Second moments about the given means: x with x [d, d], x with f [d, c], f with itself [c]."""
@@ -139,9 +141,8 @@ class _Moments:
 
     def __add__(self, more: _Moments) -> _Moments:
         both = _Moments()
-        both.rows = self.rows + more.rows
-        for name in ("gram", "cross", "side", "code", "power", "fired"):
-            setattr(both, name, getattr(self, name) + getattr(more, name))
+        for part in (self, more):
+            both._take(part.rows, [getattr(part, name) for name in _SUMS])
         return both
 
 

@@ -63,6 +63,7 @@ def _entry(entry: CaptureEntry) -> Json:
         "captured": entry.captured,
         "reused": entry.reused,
         "drawn": entry.drawn,
+        "encoded": entry.encoded,
         "draws": 0 if snapshot is None or snapshot.recipe is None else snapshot.recipe.draws,
         "probes": probe_count(snapshot),
         "suites": [] if snapshot is None else [s.name for s in snapshot.suites],

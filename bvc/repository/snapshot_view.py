@@ -238,6 +238,16 @@ class Signatures:
             if f"{channel}.json" in self.files
         }
 
+    @property
+    def dictionary(self) -> str | None:
+        """The digest of the dictionary whose features are held, along references and answers; None without features,
+        or without those along answers, which commits of older versions lack."""
+        from bvc.repository.manifest import FEATURES
+
+        held = self.manifests
+        found = {held[channel].dictionary if channel in held else None for channel in FEATURES}
+        return found.pop() if len(found) == 1 else None
+
     def bucket_table(self) -> npt.NDArray[np.uint8] | None:
         """[vocab] uint8: the mass bucket of each token id, or None without log-probs."""
         manifest = self.manifests.get("logprob")

@@ -98,11 +98,8 @@ class Stored:
 
     @property
     def dictionary(self) -> str | None:
-        """The digest of the dictionary whose features are held, None without features (or without those along the
-        answers, which commits of older versions lack)."""
-        held = self.signatures.manifests
-        found = {held[channel].dictionary if channel in held else None for channel in FEATURES}
-        return found.pop() if len(found) == 1 else None
+        """The digest of the dictionary whose features are held, as `Signatures.dictionary`."""
+        return self.signatures.dictionary
 
     def outputs(self, probe: str) -> Outputs:
         """The probe's texts."""

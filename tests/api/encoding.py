@@ -49,6 +49,8 @@ class EncodingScript(Script):
     encoded: list[tuple[str, int]] = field(default_factory=list)
     encode_until: int = 1_000_000
     rows_that_encode: int = 1000
+    older: bool = False
+    """Captures have features along references alone, as those of older versions."""
 
     @property
     def choice(self) -> EngineChoice:
@@ -83,7 +85,8 @@ class Encoding(SmallEngine):
     def _capture(self, request: ProbeRequest, recipe: Recipe) -> ProbeCapture:
         found = super()._capture(request, recipe)
         read = self._features(ProbeRequest(request.probe, found.reference, found.outputs.greedy), recipe)
-        evidence = replace(found.evidence, feature=read.reference, answer_feature=read.answer)
+        answer = None if self.script.older else read.answer
+        evidence = replace(found.evidence, feature=read.reference, answer_feature=answer)
         return replace(found, evidence=evidence)
 
     def _features(self, request: ProbeRequest, recipe: Recipe) -> Features:

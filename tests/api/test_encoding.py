@@ -301,6 +301,7 @@ def test_features_are_attached_to_commits_that_lack_them(encoding: Project) -> N
     entry = capture(encoding, "HEAD~1", features=True)
     assert (entry.captured, entry.reused) == (0, 6)
     assert entry.notes == ("features of 6 probes were added to what was captured before",)
+    assert entry.encoded == 6
     assert (encoding.script.ran(), script(encoding).encoded_then()) == ([], ALL)
     assert [feature_dictionary(view(encoding, r)) for r in ("HEAD~1", "HEAD")] == [digest, None]
     assert [e.commit.id for e in encoding.repo.log()] == history
@@ -311,6 +312,20 @@ def test_features_are_attached_to_commits_that_lack_them(encoding: Project) -> N
     encoding.commit("a", reuse=False)
     assert view(encoding).tree == attached, "byte for byte what a commit would have held"
     assert encoding.repo.fsck().ok
+
+
+def test_a_commit_of_an_older_version_gets_the_features_along_its_answers(encoding: Project) -> None:
+    digest = put(encoding)
+    script(encoding).older = True
+    encoding.commit("a")
+    assert feature_dictionary(view(encoding)) == digest and view(encoding).signatures.dictionary is None
+    script(encoding).older = False
+    forget(encoding)
+    entry = capture(encoding, "HEAD", features=True)
+    assert (entry.captured, entry.encoded) == (0, 6)
+    assert (encoding.script.ran(), script(encoding).encoded_then()) == ([], ALL)
+    assert view(encoding).signatures.dictionary == digest
+    assert capture(encoding, "HEAD", features=True).notes == ("nothing is missing",)
 
 
 def test_without_being_asked_features_are_not_added(encoding: Project) -> None:
