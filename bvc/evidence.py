@@ -142,8 +142,8 @@ class FeatureBlock:
 @dataclass(frozen=True)
 class AnswerFeatures(FeatureBlock):
     """Latents of one dictionary that fire along the greedy answers of the model itself: a `FeatureBlock` whose
-    positions are the last prompt token, then each token of the answer (of one that was cut off all but the last), and
-    `reached` [T] uint32, how many characters of the answer's text have been read at `peak`."""
+    positions are the last prompt token, then each token of the answer's text (of one that was cut off all but the
+    last), and `reached` [T] uint32, how many characters of the answer's text have been read at `peak`."""
 
     reached: npt.NDArray[np.uint32]
 

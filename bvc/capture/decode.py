@@ -76,14 +76,8 @@ class Decoder:
         `logits` [rows, v] follow the prompts in `context` (which is left as it is); rows beyond `asked` are dummies.
         Stops when every answer has ended. Raises EngineError for logits that are not finite.
         """
-        greedy, draws = self.greedy(context, logits, asked), self.draw(context, logits, asked, 0)
-        return [[one, *more] for one, more in zip(greedy, draws, strict=True)]
-
-    def greedy(
-        self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked], reader: Reader | None = None
-    ) -> list[Answer]:
-        """As `answer`, the greedy answers alone; `reader` reads in place of the decoder's own."""
-        return [ways[0] for ways in self._decode(context, logits, asked, (_GREEDY,), reader)]
+        greedy, draws = self._decode(context, logits, asked, (_GREEDY,)), self.draw(context, logits, asked, 0)
+        return [one + more for one, more in zip(greedy, draws, strict=True)]
 
     def draw(self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked], first: int) -> list[list[Answer]]:
         """As `answer`, the draws from number `first` on alone: to the bit what they are when all are made at once."""
@@ -95,12 +89,7 @@ class Decoder:
         return out
 
     def _decode(
-        self,
-        context: Branching,
-        logits: torch.Tensor,
-        asked: Sequence[Asked],
-        ways: Sequence[int],
-        reader: Reader | None = None,
+        self, context: Branching, logits: torch.Tensor, asked: Sequence[Asked], ways: Sequence[int]
     ) -> list[list[Answer]]:
         """One answer a way, a way being a draw's number or `_GREEDY`; draws that nobody asked for stay empty."""
         rows, count = len(logits), len(ways)
@@ -109,7 +98,6 @@ class Decoder:
         tokens = np.zeros((rows, count, int(limits.max())), np.int64)
         lengths, alive = np.zeros_like(limits), limits > 0
         branch, scores = context.fork(count), logits[:, None].expand(rows, count, -1)
-        extend = (reader or self._forward).extend
         for step in range(tokens.shape[-1]):
             tokens[:, :, step] = self._choose(scores, alive, asked, ways, step)
             stopped = np.isin(tokens[:, :, step], self._stops)
@@ -117,7 +105,7 @@ class Decoder:
             alive = alive & ~stopped & (lengths < limits)
             if not alive.any():
                 break
-            scores = extend(branch, tokens[:, :, step].reshape(-1, 1)).view(rows, count, -1)
+            scores = self._forward.extend(branch, tokens[:, :, step].reshape(-1, 1)).view(rows, count, -1)
         return [
             [Answer(tokens[r, w, : lengths[r, w]].tolist(), bool(lengths[r, w] < limits[r, w])) for w in range(count)]
             for r in range(len(asked))

@@ -125,8 +125,7 @@ class EncodingEngine(Engine, Protocol):
 
     def encode(self, batch: Batch) -> list[Features]:
         """The features of each request of a batch along its reference (which is given, or the probe's own) and along
-        the model's greedy answer: those that `run` would give. Where the model answers otherwise than the request says
-        (on another machine), they are read along the answer of the request.
+        its answer: those that `run` would give.
 
         Raises as `run` does, and EngineError for an engine that was opened without a dictionary.
         """

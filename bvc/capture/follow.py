@@ -41,28 +41,8 @@ class Streams:
     def along(self, row: int, path: Path) -> torch.Tensor:
         """The stream [1, positions, d] (float32) of one path where its log-prob sketch describes the next token; for a
         path that scores nothing, after the prompt. Padding is no part of it."""
-        return self.first(row, max(1, len(path.scored)))
-
-    def first(self, row: int, positions: int) -> torch.Tensor:
-        """The stream [1, positions, d] (float32) of a row from the end of its prompt on."""
         whole = torch.cat([self.prompt[row : row + 1], *(piece[row] for piece in self.passes)])
-        return whole[None, :positions].float()
-
-
-class Listener:
-    """Reads as a model does (the protocol `Reader` of the decoder), and fills `kept` with the streams of its layer."""
-
-    def __init__(self, forward: Forward, hookpoints: Hookpoints, kept: Streams) -> None:
-        self._forward = forward
-        self._hookpoints = hookpoints
-        self._kept = kept
-
-    def extend(self, context: Context, ids: npt.NDArray[np.int64]) -> torch.Tensor:
-        """See `bvc.capture.forward.Forward.extend`."""
-        with self._hookpoints.recording() as streams:
-            logits = self._forward.extend(context, ids)
-        self._kept.passes.append(streams[self._kept.layer])
-        return logits
+        return whole[None, : max(1, len(path.scored))].float()
 
 
 def chunk_width(rows: int, vocabulary: int) -> int:
@@ -131,12 +111,12 @@ def read_streams(
     forward: Forward, hookpoints: Hookpoints, context: Context, paths: Sequence[Path], kept: Streams
 ) -> None:
     """Reads `paths` from where `context` (used up) stands, in the passes of `Follower.follow`, for nothing but the
-    streams of one layer, with which `kept` is filled."""
+    streams of one layer, with which `kept` is filled; no pass goes further than that."""
     rows = len(kept.prompt)
     width = chunk_width(rows, forward.vocabulary)
     ids, _ = _layout([p.read for p in paths], rows, width)
     for begin in range(0, ids.shape[1], width):
-        with hookpoints.recording() as streams:
+        with hookpoints.stopping() as streams:
             forward.extend(context, ids[:, begin : begin + width], keep=1)
         kept.passes.append(streams[kept.layer])
 

@@ -66,6 +66,26 @@ class Hookpoints:
             for handle in handles:
                 handle.remove()
 
+    @contextmanager
+    def stopping(self) -> Iterator[dict[str, torch.Tensor]]:
+        """As `recording`, for a single pass that ends at the deepest layer read."""
+        with self.recording() as streams:
+            last = self._blocks[max(self._blocks)].register_forward_hook(_stop)
+            try:
+                yield streams
+            except _Read:
+                pass
+            finally:
+                last.remove()
+
+
+class _Read(Exception):
+    """Ends a pass whose streams were read."""
+
+
+def _stop(module: torch.nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001 (torch's signature)
+    raise _Read
+
 
 def _keep(streams: dict[str, torch.Tensor], name: str) -> Any:
     def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001 (torch's signature)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 from bvc.capture.batching import plan_batches
 from bvc.capture.decode import Answer, Asked, Decoder, Decoding, not_finite
 from bvc.capture.engine import Batch, Engine, FeatureEncoder, ProbeCapture, ProbeRequest
-from bvc.capture.follow import Followed, Follower, Listener, Streams, read_streams
+from bvc.capture.follow import Followed, Follower, Streams, read_streams
 from bvc.capture.forward import Context, Forward
 from bvc.capture.gumbel import CoupledSampler
 from bvc.capture.hookpoints import Hookpoints, find_blocks, passed_of
@@ -149,40 +148,27 @@ class TransformersEngine:
         layers = self._hookpoints(batch.recipe).layers
         start = {layer: streams[layer][:, -1].float() for layer in layers}  # [rows, d]
         kept = None if self._encoder is None else _streams(self._encoder, streams)
-        answers, heard = self._answers(batch, context, logits, kept)
+        answers = self._decoder(batch.recipe).answer(context, logits, _asked(batch))
         outputs = [self._outputs(ways) for ways in answers]
         references = [_reference(r, o.greedy) for r, o in zip(batch.requests, outputs, strict=True)]
         paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
+        said = None if kept is None else self._said(probes, [o.greedy for o in outputs], context.fork(1), kept)
         followed = Follower(self._forward, self._sketcher, hookpoints).follow(context, logits, paths, start, kept)
-        features = [None] * len(probes) if kept is None else self._features(batch, kept, paths, heard)
+        found = [None] * len(probes) if kept is None or said is None else self._features(probes, kept, paths, said)
         return [
-            ProbeCapture(p.id, outputs[i], references[i], _evidence(p, followed[i], start, i, features[i]))
+            ProbeCapture(p.id, outputs[i], references[i], _evidence(p, followed[i], start, i, found[i]))
             for i, p in enumerate(probes)
         ]
 
-    def _answers(
-        self, batch: Batch, context: Context, logits: torch.Tensor, kept: Streams | None
-    ) -> tuple[list[list[Answer]], list[Heard]]:
-        """Of each request the greedy answer and the draws; with an encoder what its layer held along the greedy one."""
-        decoder, asked = self._decoder(batch.recipe), _asked(batch)
-        if kept is None:
-            return decoder.answer(context, logits, asked), []
-        said = Streams(kept.layer, kept.prompt)
-        hookpoints = Hookpoints(self._blocks or (), (), self._encoded)
-        greedy = decoder.greedy(context, logits, asked, Listener(self._forward, hookpoints, said))
-        draws = decoder.draw(context, logits, asked, 0)
-        heard = [self._heard(said, row, answer) for row, answer in enumerate(greedy)]
-        return [[one, *more] for one, more in zip(greedy, draws, strict=True)], heard
-
-    def _heard(self, said: Streams, row: int, answer: Answer) -> Heard:
-        """A greedy answer in the passes that made it; after its last token only where that says that it ends."""
-        generation = self._generation(answer)
-        letters = getincrementaldecoder("utf-8")("replace")
-        ends = list(accumulate((len(letters.decode(self._spellings[t])) for t in answer.tokens), initial=0))
-        whole = ends[-1] + len(letters.decode(b"", final=True))
-        skipped = max(0, whole - len(generation.text))  # a space that some tokenizers leave out at the start
-        positions = max(1, len(answer.tokens) + answer.finished)
-        return Heard(generation, said.first(row, positions), [max(0, end - skipped) for end in ends])
+    def _said(self, probes: Sequence[Probe], answers: Sequence[Generation], context: Context, kept: Streams) -> _Said:
+        """Reads greedy answers from where `context` (used up) stands, as references are read: in the passes that make
+        them, of one token, a row's last bits depend on its place in the batch."""
+        texts = [own_reference(answer.text, finished=answer.finish == "stop") for answer in answers]
+        pairs = zip(probes, texts, strict=True)
+        paths = [self._prompts.encode_reference(text, chat=probe.messages is not None) for probe, text in pairs]
+        streams = Streams(kept.layer, kept.prompt)
+        read_streams(self._forward, Hookpoints(self._blocks or (), (), self._encoded), context, paths, streams)
+        return _Said(paths, streams)
 
     def _encode(self, batch: Batch, encoder: FeatureEncoder) -> list[Features]:
         hookpoints = Hookpoints(self._blocks or (), (), self._encoded)
@@ -191,48 +177,22 @@ class TransformersEngine:
         references = [_given(r) for r in batch.requests]
         paths = [self._path(p, len(ids), ref) for p, ids, ref in zip(probes, prompts, references, strict=True)]
         with hookpoints.recording() as streams:
-            logits, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
+            _, context = self._forward.prefill(prompts, batch.rows, batch.prompt_tokens)
         kept = _streams(encoder, streams)
-        _, heard = self._answers(replace(batch, recipe=replace(batch.recipe, draws=0)), context, logits, kept)
-        heard = self._as_stored(batch.requests, heard, hookpoints, context, kept)
+        said = self._said(probes, [_answer(r) for r in batch.requests], context.fork(1), kept)
         read_streams(self._forward, hookpoints, context, paths, kept)
-        return self._features(batch, kept, paths, heard)
+        return self._features(probes, kept, paths, said)
 
-    def _as_stored(
-        self,
-        requests: Sequence[ProbeRequest],
-        heard: list[Heard],
-        hookpoints: Hookpoints,
-        context: Context,
-        kept: Streams,
-    ) -> list[Heard]:
-        """`heard`, but where the model answers otherwise than the capture at hand says, that answer read as references
-        are. Leaves `context` as it is."""
-        stored = [heard[row].answer if r.answer is None else r.answer for row, r in enumerate(requests)]
-        if all(one.text == own.answer.text for one, own in zip(stored, heard, strict=True)):
-            return heard
-        texts = [own_reference(one.text, finished=one.finish == "stop") for one in stored]
-        pairs = zip(requests, texts, strict=True)
-        paths = [self._prompts.encode_reference(text, chat=r.probe.messages is not None) for r, text in pairs]
-        said = Streams(kept.layer, kept.prompt)
-        read_streams(self._forward, hookpoints, context.fork(1), paths, said)
-        return [
-            own
-            if own.answer.text == one.text
-            else Heard(one, said.along(row, path), list(accumulate(path.characters, initial=0)))
-            for row, (own, one, path) in enumerate(zip(heard, stored, paths, strict=True))
-        ]
-
-    def _features(self, batch: Batch, kept: Streams, paths: Sequence[Path], heard: Sequence[Heard]) -> list[Features]:
-        """The features of each request, one at a time: what the encoder is given has the shape of that probe's own
-        path, so that no other probe can change its numbers."""
+    def _features(self, probes: Sequence[Probe], kept: Streams, paths: Sequence[Path], said: _Said) -> list[Features]:
+        """The features of each probe, one at a time: what the encoder is given has the shape of that probe's own path,
+        so that no other probe can change its numbers."""
         found = []
-        for row, (request, path, said) in enumerate(zip(batch.requests, paths, heard, strict=True)):
-            name = describe(request.probe)
-            answer = self._latents(said.stream, name)
-            reached = np.array(said.reached, np.uint32)[answer.peak]
-            along = self._latents(kept.along(row, path), name)
-            found.append(Features(along, AnswerFeatures(**vars(answer), reached=reached)))
+        for row, (probe, along, own) in enumerate(zip(probes, paths, said.paths, strict=True)):
+            name = describe(probe)
+            answer = self._latents(said.streams.along(row, own), name)
+            reached = np.array([*accumulate(own.characters, initial=0)], np.uint32)[answer.peak]
+            reference = self._latents(kept.along(row, along), name)
+            found.append(Features(reference, AnswerFeatures(**vars(answer), reached=reached)))
         return found
 
     def _latents(self, stream: torch.Tensor, name: str) -> FeatureBlock:
@@ -266,13 +226,11 @@ class TransformersEngine:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A greedy answer, the stream [1, positions, d] of the encoder's layer along it, and how many characters of its
-    text have been read at each position (of one more at most)."""
+class _Said:
+    """The greedy answers of a batch as tokens, and the streams of the encoder's layer along them."""
 
-    answer: Generation
-    stream: torch.Tensor
-    reached: Sequence[int]
+    paths: Sequence[Path]
+    streams: Streams
 
 
 def prompts_of(loaded: Loaded) -> Prompts:
@@ -306,6 +264,13 @@ def _given(request: ProbeRequest) -> Reference:
     if given is None:
         raise EngineError(f"features of probe {describe(request.probe)} are asked for without its reference")
     return given
+
+
+def _answer(request: ProbeRequest) -> Generation:
+    """What a capture at hand holds as the greedy answer."""
+    if request.answer is None:
+        raise EngineError(f"features of probe {describe(request.probe)} are asked for without its answer")
+    return request.answer
 
 
 def _streams(encoder: FeatureEncoder, streams: dict[str, torch.Tensor]) -> Streams:

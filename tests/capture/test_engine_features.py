@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bvc.capture.engine import Batch, ProbeCapture, ProbeRequest
+from bvc.capture.prompts import own_reference
 from bvc.capture.transformers_engine import TransformersEngine
 from bvc.errors import EngineError
 from bvc.evidence import AnswerFeatures, FeatureBlock, Features
@@ -139,9 +140,9 @@ def test_the_positions_are_those_of_the_sketch(folder: Path) -> None:
         np.testing.assert_allclose(block.energy, stream.square().sum(1).mean(), rtol=1e-4)
 
 
-def test_an_answer_is_read_where_it_was_made(folder: Path) -> None:
-    """Against one unpadded forward pass over the prompt and the answer's own tokens: after the prompt, and after each
-    token but the last of an answer that was cut off."""
+def test_an_answer_is_read_as_its_text_is_written(folder: Path) -> None:
+    """Against one unpadded forward pass over the prompt and the tokens of the answer: after the prompt, and after
+    each token but the last of an answer that was cut off."""
     how = recipe()
     model_folder = tiny_model(folder / "llama")
     made = random_dictionary()
@@ -151,28 +152,24 @@ def test_an_answer_is_read_where_it_was_made(folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(model_folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     for probe in asked:
-        prompt = tokenizer(probe.prompt)["input_ids"]
-        limit = probe.max_new_tokens or how.max_new_tokens
-        with torch.inference_mode():
-            whole = model.generate(torch.tensor([prompt]), max_new_tokens=limit, do_sample=False)[0]
-            hidden = model(input_ids=whole[None], output_hidden_states=True).hidden_states[2][0]
         greedy, block = found[probe.id].outputs.greedy, answered(found[probe.id])
-        said = whole[len(prompt) :][: greedy.tokens]
-        assert tokenizer.decode(said) == greedy.text
-        positions = len(said) + (greedy.finish == "stop")
-        latents = made.encode(hidden[len(prompt) - 1 :][:positions])
+        said = own_reference(greedy.text, finished=greedy.finish == "stop")
+        encoded = tokenizer(said.text, add_special_tokens=False, return_offsets_mapping=True)
+        prompt, text = tokenizer(probe.prompt)["input_ids"], encoded["input_ids"]
+        with torch.inference_mode():
+            hidden = model(input_ids=torch.tensor([[*prompt, *text]]), output_hidden_states=True).hidden_states[2][0]
+        latents = made.encode(hidden[len(prompt) - 1 :][: len(text) + said.end])
         fires = (latents > 0).any(0)
-        assert block.positions.tolist() == [positions]
+        assert block.positions.tolist() == [len(text) + said.end]
         assert block.latent.tolist() == fires.nonzero()[:, 0].tolist() and len(block.latent) > 5
         assert block.peak.tolist() == latents[:, fires].argmax(0).tolist()
         np.testing.assert_allclose(block.total, latents[:, fires].sum(0), rtol=1e-4)
-        before = [tokenizer.decode(said[:n]) for n in range(len(said) + 1)]
-        for peak, reached in zip(block.peak.tolist(), block.reached.tolist(), strict=True):
-            assert greedy.text[:reached].rstrip("\ufffd") == before[peak].rstrip("\ufffd")
+        ends = [0, *(end for _, end in encoded["offset_mapping"])]
+        assert block.reached.tolist() == [max(ends[: peak + 1]) for peak in block.peak.tolist()]
 
 
-def test_where_the_model_answers_otherwise_the_stored_answer_is_read(folder: Path) -> None:
-    """As when a capture was made on another machine: its text counts, read as a reference is."""
+def test_the_answer_of_the_capture_at_hand_is_read_whatever_the_model_says_now(folder: Path) -> None:
+    """As when a capture was made on another machine."""
     how, asked = recipe(), probes()[:3]
     said = Generation("The capital of France is Paris.", "stop", 6)
     with opened(tiny_model(folder / "llama"), how, encoder=encoder()) as engine:
@@ -241,5 +238,8 @@ def test_encoding_needs_a_dictionary_and_references(folder: Path) -> None:
     request = ProbeRequest(probes()[0], Reference("Paris"))
     with opened(model, how) as engine, pytest.raises(EngineError, match="without a dictionary"):
         engine.encode(Batch((request,), how, 4, 32))
-    with opened(model, how, encoder=encoder()) as engine, pytest.raises(EngineError, match="without its reference"):
-        engine.encode(Batch((ProbeRequest(probes()[0]),), how, 4, 32))
+    with opened(model, how, encoder=encoder()) as engine:
+        with pytest.raises(EngineError, match="without its reference"):
+            engine.encode(Batch((ProbeRequest(probes()[0]),), how, 4, 32))
+        with pytest.raises(EngineError, match="without its answer"):
+            engine.encode(Batch((request,), how, 4, 32))
