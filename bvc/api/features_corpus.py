@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -31,21 +32,38 @@ class Corpus:
     """Texts that can be gone through again: `names` says which (files by their SHA-256), `texts` opens them."""
 
     names: tuple[str, ...]
+    texts: Callable[[], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class FitTexts:
+    """What a dictionary is fitted on, as `Corpus`: texts, and probes with what answers them."""
+
+    names: tuple[str, ...]
     texts: Callable[[], Iterator[CorpusText]]
 
 
-def corpus_of(view: SnapshotView, options: FitOptions) -> Corpus:
-    """What a fit reads: the commit's own probes with their references, then the files. Raises BadInput for a file that
+def corpus_of(paths: Sequence[Path]) -> Corpus:
+    """The texts of files, or without any those that ship with Python. Raises BadInput for a file that cannot be
+    read."""
+    files = [corpus_file(path) for path in paths]
+    if not files:
+        return Corpus((BUILTIN,), builtin_texts)
+    names = tuple(f"{file.path.name} sha256:{file.digest}" for file in files)
+    return Corpus(names, lambda: chain.from_iterable(corpus_texts(file.path) for file in files))
+
+
+def fitted_on(view: SnapshotView, options: FitOptions) -> FitTexts:
+    """What a fit reads: the commit's own probes with their references, then the corpus. Raises BadInput for a file that
     cannot be read."""
-    files = [corpus_file(path) for path in options.corpus]
-    names = [f"{file.path.name} sha256:{file.digest}" for file in files] or [BUILTIN]
+    corpus = corpus_of(options.corpus)
+    names = (*(["suites of the commit"] if options.suite else []), *corpus.names)
 
     def texts() -> Iterator[CorpusText]:
-        written = chain.from_iterable(corpus_texts(file.path) for file in files) if files else builtin_texts()
-        plain = (CorpusText(text) for text in written)
+        plain = (CorpusText(text) for text in corpus.texts())
         return chain(_probes(view), plain) if options.suite else plain
 
-    return Corpus((*(["suites of the commit"] if options.suite else []), *names), texts)
+    return FitTexts(names, texts)
 
 
 def _probes(view: SnapshotView) -> Iterator[CorpusText]:
@@ -56,7 +74,7 @@ def _probes(view: SnapshotView) -> Iterator[CorpusText]:
 class Streams:
     """The corpus as a fit takes it: windows in shuffled order, up to `tokens` tokens."""
 
-    def __init__(self, reader: CorpusReader, corpus: Corpus, tokens: int, seed: int) -> None:
+    def __init__(self, reader: CorpusReader, corpus: FitTexts, tokens: int, seed: int) -> None:
         self._reader = reader
         self._corpus = corpus
         self._tokens = tokens

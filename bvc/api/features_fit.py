@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bvc.api.checkpoints import Checkpoint, PairOptions, find_checkpoint, pair_recipe
 from bvc.api.features import store_dictionary
-from bvc.api.features_corpus import Corpus, Streams, Window, corpus_of, loss_kept
+from bvc.api.features_corpus import FitTexts, Streams, Window, fitted_on, loss_kept
 from bvc.api.features_records import FitOptions, FitResult
 from bvc.capture.corpus import CorpusReader
 from bvc.capture.hookpoints import blocks_passed, layer_name
@@ -63,7 +63,7 @@ def fit(repository: Repository, revision: str | None, what: FitOptions, how: Pai
     check_dictionary_name(what.name)
     commit = resolve(repository, revision) if revision is not None else _root(repository)
     side = find_checkpoint(repository, commit, what.checkpoint, "--checkpoint PATH", how)
-    corpus = corpus_of(repository.snapshot(commit), what)
+    corpus = fitted_on(repository.snapshot(commit), what)
     with _loaded(repository, side, how) as loaded:
         layer = _layer(loaded, what.depth)
         reader = CorpusReader(loaded, layer)
@@ -105,7 +105,7 @@ def _layer(loaded: Loaded, depth: float) -> str:
     return layer_name(blocks_passed(depth, blocks))
 
 
-def _plan(side: Checkpoint, corpus: Corpus, layer: str, what: FitOptions, device: str) -> FitPlan:
+def _plan(side: Checkpoint, corpus: FitTexts, layer: str, what: FitOptions, device: str) -> FitPlan:
     batch = max(1, min(_BATCH, what.tokens // 16))
     return FitPlan(
         layer=layer,
@@ -147,7 +147,7 @@ def _run(run: _Fit, folder: Path, tokens: int) -> FittedDictionary:
 
 
 def _described(
-    run: _Fit, fitted: FittedDictionary, corpus: Corpus, what: FitOptions
+    run: _Fit, fitted: FittedDictionary, corpus: FitTexts, what: FitOptions
 ) -> tuple[StoredDictionary, list[LatentCard]]:
     """The dictionary with its card, and the cards of its latents."""
     dictionary = fitted.dictionary.to(run.plan.device)
@@ -188,7 +188,7 @@ def _latent_cards(run: _Fit, dictionary: Dictionary, windows: Sequence[Window]) 
     for batch in run.reader.read(windows):
         strongest.add(batch.vectors, batch.window, batch.position)
         run.how.step("tokens looked through for contexts", strongest.tokens, total)
-    promoted = run.reader.promoted(dictionary.weights["decoder"], _PROMOTED)
+    promoted = run.reader.lens().promoted(dictionary.weights["decoder"], _PROMOTED)
     rates, strengths = strongest.rates.tolist(), strongest.strengths.tolist()
     return [
         LatentCard(

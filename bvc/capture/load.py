@@ -84,10 +84,7 @@ def _load_adapter(source: Source, recipe: Recipe) -> Loaded:
     base = source.below()
     core = _take(base, recipe)
     model = _attach(core, source, recipe)
-    while base.identity.kind == "peft" and not has_tokenizer(base.folder):
-        base = base.below()
-    tokenizer = _tokenizer(source if has_tokenizer(source.folder) else base)
-    return Loaded(model, core, tokenizer, lambda: _keep(source.below(), recipe, model.unload()))
+    return Loaded(model, core, _tokenizer(source), lambda: _keep(source.below(), recipe, model.unload()))
 
 
 def _attach(core: Any, source: Source, recipe: Recipe) -> Any:
@@ -179,7 +176,16 @@ def _check_complete(place: str, info: dict[str, Any]) -> None:
         )
 
 
+def load_tokenizer(source: Source) -> Any:
+    """The tokenizer of a checkpoint alone. Raises EngineError when it cannot be loaded."""
+    with failures(f"cannot load the tokenizer of {source.identity.name}"), _quiet():
+        return _tokenizer(source)
+
+
 def _tokenizer(source: Source) -> Any:
+    """That of an adapter, or of the nearest model below it that has one."""
+    while source.identity.kind == "peft" and not has_tokenizer(source.folder):
+        source = source.below()
     options = {"trust_remote_code": source.trust_remote_code, "local_files_only": True}
     return AutoTokenizer.from_pretrained(str(source.folder), **options)
 

@@ -91,6 +91,16 @@ class Prompts:
         end = (self.ends.chat if chat else self.ends.raw) if reference.end else None
         return Path(ids, characters, end)
 
+    def encode_text(self, text: str) -> tuple[list[int], list[int | None]]:
+        """The ids of a raw prompt as `encode` has them, and after how many of its characters each ends (a special token
+        ahead of it: None). Tokens that share a character all end after it."""
+        ids = self._raw(_valid(text))
+        plain, characters = self._cover(_valid(text))
+        ahead = len(ids) - len(plain)
+        if ahead < 0 or ids[ahead:] != plain:
+            ids, ahead = plain, 0
+        return ids, [*[None] * ahead, *accumulate(characters)]
+
     def _cover(self, text: str) -> tuple[list[int], list[int]]:
         """The tokens of `text` and how many of its characters each covers."""
         if not text:

@@ -42,6 +42,11 @@ def fit_difference(
     return fit_cross(differences, reach, replace(plan, limit=inf), seed, progress)
 
 
+def coded_sides(coder: CrossCoder, sides: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What `coder` encodes of the activations of two sides: themselves, or their difference if it has one side."""
+    return sides if len(coder.widths) == len(sides) else _difference(sides)
+
+
 @torch.no_grad()
 def activation_scaling(coder: CrossCoder, source: PairedSource) -> Tensor:
     """How much of each latent of a coder of differences is in the activations of either side: betas [2, m] by Latent

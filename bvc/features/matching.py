@@ -20,6 +20,7 @@ from bvc.features.candidates import Candidates, Method
 from bvc.features.cross_fit import CrossCoder, Progress
 from bvc.features.gate import Gated, GatePlan, Standing, gate
 from bvc.features.paired import ChangedSource, PairedSource
+from bvc.features.runs import FoundLatent, KeptRuns, Run, SeedYield
 
 LEAST_SEEDS = 3
 LEAST_COSINE = 0.7
@@ -27,19 +28,6 @@ LEAST_COSINE = 0.7
 CHANCE_DRAWS = 200
 CONDITION = 10.0
 """Ratio of the largest to the smallest factor by which the linear map of the null pair stretches a direction."""
-
-
-@dataclass(frozen=True)
-class SeedYield:
-    """What one fit gave: latents that the coder alone would call exclusive, those that it put before the gate, and
-    what the gate said of them (`exclusive` for each side)."""
-
-    seed: int
-    claimed: int
-    candidates: int
-    exclusive: tuple[int, ...]
-    shared: int
-    undecided: int
 
 
 @dataclass(frozen=True)
@@ -53,17 +41,6 @@ class NullYield:
     def most(self) -> int:
         """The largest number of latents that passed the gate in one seed."""
         return max(sum(found.exclusive) for found in self.seeds)
-
-
-@dataclass(frozen=True)
-class FoundLatent:
-    """One latent that passed the gate. `row` [width of its side] is what a unit of it adds to the activations."""
-
-    seed: int
-    side: int
-    latent: int
-    gated: Gated
-    row: Tensor
 
 
 @dataclass(frozen=True)
@@ -112,19 +89,21 @@ def find_exclusive(
     plan: GatePlan | None = None,
     recapture: PairedSource | None = None,
     progress: Progress | None = None,
+    kept: KeptRuns | None = None,
 ) -> ExclusiveSearch:
     """Look for features of one side only: from each seed a fit, the gate, a match over seeds; the same on null pairs.
 
     The null pairs are the first model against `recapture` (its activations and those of a second capture of it, as two
     sides; without it, against itself) and against a random linear map of itself. `progress` hears of the steps of all
-    fits. Raises UsageError for fewer than three seeds, or activations that cannot be used.
+    fits; runs in `kept` are not made again. Raises UsageError for fewer than three seeds, or activations that cannot be
+    used.
     """
     if len(set(seeds)) < LEAST_SEEDS or len(set(seeds)) != len(seeds):
         raise UsageError(f"exclusive features need {LEAST_SEEDS} different seeds or more")
     pairs = {"": source, **null_pairs(source, recapture)}
     heard = _shared_progress(progress, len(pairs) * len(seeds))
     runs = {
-        name: [_run(pair, method, seed, plan or GatePlan(), next(heard)) for seed in seeds]
+        name: [_kept_run(kept, name, pair, method, seed, plan or GatePlan(), next(heard)) for seed in seeds]
         for name, pair in pairs.items()
     }
     real = runs.pop("")
@@ -134,6 +113,24 @@ def find_exclusive(
         tuple(NullYield(name, tuple(run.given for run in found)) for name, found in runs.items()),
         {run.given.seed: run.coder for run in real if run.coder is not None},
     )
+
+
+def _kept_run(
+    kept: KeptRuns | None,
+    name: str,
+    pair: PairedSource,
+    method: Method,
+    seed: int,
+    plan: GatePlan,
+    progress: Progress | None,
+) -> Run:
+    """The run that was kept, else a new one, which is then kept."""
+    run = None if kept is None else kept.get(name, seed)
+    if run is None:
+        run = _run(pair, method, seed, plan, progress)
+        if kept is not None:
+            kept.put(name, seed, run)
+    return run
 
 
 def null_pairs(source: PairedSource, recapture: PairedSource | None = None) -> dict[str, PairedSource]:
@@ -173,21 +170,11 @@ def _tell(progress: Progress, run: int, runs: int, step: int, steps: int) -> Non
     progress(run * steps + step, runs * steps)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One fit, gated; `spread` has the rows of all its living latents on each side."""
-
-    given: SeedYield
-    found: tuple[FoundLatent, ...]
-    spread: tuple[Tensor, ...]
-    coder: CrossCoder | None
-
-
-def _run(source: PairedSource, method: Method, seed: int, plan: GatePlan, progress: Progress | None) -> _Run:
+def _run(source: PairedSource, method: Method, seed: int, plan: GatePlan, progress: Progress | None) -> Run:
     sides = range(len(source.widths))
     offered = method.candidates(source, seed, progress)
     if offered is None:
-        return _Run(SeedYield(seed, 0, 0, (0,) * len(sides), 0, 0), (), (), None)
+        return Run(SeedYield(seed, 0, 0, (0,) * len(sides), 0, 0), (), (), None)
     verdicts = {side: gate(partial(offered.judged, side, source), plan) for side in sides if len(offered.of(side))}
     standings = [verdict.standing for found in verdicts.values() for verdict in found]
     latents = tuple(_passed(offered, verdicts, seed))
@@ -199,7 +186,7 @@ def _run(source: PairedSource, method: Method, seed: int, plan: GatePlan, progre
         standings.count(Standing.SHARED),
         standings.count(Standing.UNDECIDED),
     )
-    return _Run(given, latents, offered.spread, offered.coder)
+    return Run(given, latents, offered.spread, offered.coder)
 
 
 def _passed(offered: Candidates, verdicts: dict[int, list[Gated]], seed: int) -> Iterator[FoundLatent]:

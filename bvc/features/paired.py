@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
@@ -45,12 +45,13 @@ class PairedActivations:
     """A source of tensors at hand: `sides[s]` [n, width of s], all of the same rows and on one device.
 
     `texts` [n] says which text each row is from (None: each row is a text of its own, which makes every interval too
-    narrow where rows are tokens of longer texts).
+    narrow where rows are tokens of longer texts). `rows` are the places of those that count (None: all).
     """
 
     sides: tuple[Tensor, ...]
     texts: Tensor | None = None
     batch: int = 2048
+    rows: Tensor | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(side) for side in self.sides} | (set() if self.texts is None else {len(self.texts)})
@@ -64,14 +65,24 @@ class PairedActivations:
 
     def batches(self, seed: int | None) -> Iterator[PairedBatch]:
         """One pass in batches of `batch` rows, the last one perhaps shorter."""
-        rows, device = len(self.sides[0]), self.sides[0].device
-        texts = torch.arange(rows, device=device) if self.texts is None else self.texts
-        if seed is None:
-            order = torch.arange(rows)
-        else:
-            order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
+        count, device = len(self.sides[0]), self.sides[0].device
+        texts = torch.arange(count, device=device) if self.texts is None else self.texts
+        order = torch.arange(count) if self.rows is None else self.rows
+        if seed is not None:
+            order = order[torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))]
         for part in torch.split(order.to(device), self.batch):
             yield PairedBatch(tuple(side[part] for side in self.sides), texts[part])
+
+
+def usual_rows(sides: Sequence[Tensor], limit: float = 2.0) -> Tensor:
+    """Places of the rows whose norm is within `limit` medians on every side [n, width], and finite.
+
+    Some tokens carry a norm many times that of all others whatever they are (2402.17762): few rows that would decide
+    every regression.
+    """
+    norms = [torch.cat([part.float().norm(dim=-1) for part in torch.split(side, ROWS_MEASURED)]) for side in sides]
+    within = [n <= limit * n[n.isfinite()].median() if n.isfinite().any() else n < 0 for n in norms]
+    return torch.stack(within).all(dim=0).nonzero().flatten()
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def test_promoted_tokens_are_those_that_the_unembedding_points_to(loaded: object
     reader = CorpusReader(loaded, "layer.04")  # type: ignore[arg-type]
     head = loaded.model.get_output_embeddings().weight.detach()  # type: ignore[attr-defined]
     gain = loaded.model.model.norm.weight.detach()  # type: ignore[attr-defined]
-    (found,) = reader.promoted(head[77:78] / gain, 3)
+    (found,) = reader.lens().promoted(head[77:78] / gain, 3)
     values, tokens = (head @ head[77]).topk(3)
     assert [token for token, _ in found] == [reader.text([int(t)]) for t in tokens]
     assert [value for _, value in found] == pytest.approx(values.tolist(), rel=1e-4)

@@ -1,0 +1,69 @@
+"""The streams of two models at paired tokens, as files that an interrupted search goes on with."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+
+from bvc.api.exclusive_texts import PairedText
+from bvc.capture.corpus import CorpusBatch, CorpusReader
+from bvc.features.paired import PairedActivations, usual_rows
+from bvc.features.row_file import RowFile
+
+BATCH = 1024
+"""Rows of one step of a fit."""
+Step = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The texts as one model reads them: `ids` and the positions `at` of the paired tokens, text by text."""
+
+    ids: Sequence[Sequence[int]]
+    at: Sequence[Sequence[int]]
+
+    @classmethod
+    def first(cls, texts: Sequence[PairedText]) -> Side:
+        """Side a of the pairs."""
+        return cls([text.a for text in texts], [text.at_a for text in texts])
+
+    @classmethod
+    def second(cls, texts: Sequence[PairedText]) -> Side:
+        """Side b of the pairs."""
+        return cls([text.b for text in texts], [text.at_b for text in texts])
+
+    def __len__(self) -> int:
+        return sum(map(len, self.at))
+
+
+def read_streams(reader: CorpusReader, side: Side, file: RowFile, step: Step) -> None:
+    """Writes the stream at every paired token, in order; what the file has of it already is not read again."""
+    starts = [0, *accumulate(map(len, side.at))]
+    whole = bisect_right(starts, file.rows) - 1
+    if whole < len(side.ids):
+        whole -= whole % reader.rows  # the same texts share a pass as in an uninterrupted reading
+        file.cut(starts[whole])
+        for batch in reader.read((tuple(ids) for ids in side.ids), whole):
+            file.append(_paired(batch, side))
+            step(starts[max(batch.windows) + 1], starts[-1])
+
+
+def _paired(batch: CorpusBatch, side: Side) -> torch.Tensor:
+    """The rows of a pass that stand at paired tokens: those of a text follow each other from its second token on."""
+    places: list[int] = []
+    first = 0
+    for number, ids in batch.windows.items():
+        places += [first + position - 1 for position in side.at[number]]
+        first += len(ids) - 1
+    return batch.vectors[torch.tensor(places, dtype=torch.int64, device=batch.vectors.device)]
+
+
+def source_of(files: Sequence[RowFile], texts: Sequence[PairedText]) -> PairedActivations:
+    """The rows of two files side by side, without those of outliers."""
+    sides = tuple(file.tensor() for file in files)
+    numbers = torch.repeat_interleave(torch.arange(len(texts)), torch.tensor([len(text) for text in texts]))
+    return PairedActivations(sides, numbers, BATCH, usual_rows(sides))
