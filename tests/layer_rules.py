@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 LAYERS = {
-    **dict.fromkeys(("bisection", "codec", "config", "dictionaries", "errors", "feature_results"), 0),
+    **dict.fromkeys(("bisection", "codec", "config", "dictionaries", "errors", "exclusive", "feature_results"), 0),
     **dict.fromkeys(("files", "ids", "quantiles", "records", "results", "tomlfile", "wording"), 0),
     **dict.fromkeys(("evidence", "store"), 1),
     **dict.fromkeys(("repository", "suites", "capture", "features", "compare", "behaviors"), 2),

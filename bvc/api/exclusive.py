@@ -173,9 +173,18 @@ def _run(repository: Repository, search: _Search, started: float) -> ExclusiveFe
     )
     a, b = search.sides
     settings = ExclusiveSettings(
-        a.identity.fingerprint, b.identity.fingerprint, *read.layers, search.method, _names(search),
-        what.tokens, what.latents, what.k, _steps(what), what.seeds,
-    )  # fmt: skip
+        model_a=a.identity.fingerprint,
+        model_b=b.identity.fingerprint,
+        layer_a=read.layers[0],
+        layer_b=read.layers[1],
+        method=search.method,
+        corpus=_names(search),
+        tokens=what.tokens,
+        latents=what.latents,
+        k=what.k,
+        steps=_steps(what),
+        seeds=what.seeds,
+    )
     return described(found, (a.commit.id, b.commit.id), settings, source, texts, read.readings, started)
 
 
@@ -218,7 +227,9 @@ def _coders(method: str, what: ExclusiveOptions) -> Method:
         rate=_RATE,
         dead_after=min(_SILENT, rows // 5),
     )
-    return {"dedicated": Dedicated, "crosscoder": Crosscoder, "difference": Difference}[method](plan)
+    if method == "dedicated":
+        return Dedicated(plan)
+    return Crosscoder(plan) if method == "crosscoder" else Difference(plan)
 
 
 def _texts(search: _Search) -> list[PairedText]:

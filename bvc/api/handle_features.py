@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from bvc.api.features_records import DictionaryEntry, FitResult, LatentView
     from bvc.api.steer_records import Direction, SteerResult
     from bvc.dictionaries import StoredDictionary
+    from bvc.exclusive import ExclusiveFeatures
     from bvc.feature_results import FeatureDiff
 
 
 class FeatureVerbs(ProjectHandle):
-    """features: fit, ls, show, export, import."""
+    """features: fit, ls, show, diff, exclusive, steer, export, import."""
 
     def features_fit(self, revision: str | None = None, **options: Any) -> FitResult:
         """Fits a dictionary on the model of a commit (default: the first of HEAD's lineage) and stores it.
@@ -57,6 +58,21 @@ class FeatureVerbs(ProjectHandle):
         from bvc.api.features_diff import SHOWN, features_diff
 
         return features_diff(self.repository, a, b, most=sys.maxsize if everything else SHOWN, along=along)
+
+    def features_exclusive(self, a: str | None = None, b: str | None = None, **options: Any) -> ExclusiveFeatures:
+        """What only the model of A or only that of B has, of any two architectures; commits as in `diff`. The result
+        is kept, and `diff` shows it.
+
+        `options` are the fields of `bvc.api.exclusive_records.ExclusiveOptions` (method, tokens, latents, seeds, corpus
+        and so on) and of `bvc.api.checkpoints.PairOptions`.
+        """
+        from bvc.api.checkpoints import divided
+        from bvc.api.diff import diff_sides
+        from bvc.api.exclusive import features_exclusive
+        from bvc.api.exclusive_records import ExclusiveOptions
+
+        what, how = divided({"author": self.author, **options}, ExclusiveOptions)
+        return features_exclusive(self.repository, *diff_sides(self.repository, a, b), what, how)
 
     def features_steer(self, target: int | str | Direction, **options: Any) -> SteerResult:
         """Whether a direction of the stream causes a behavior: a latent's number, `NAME:NUMBER`, or a `Direction`.

@@ -56,7 +56,6 @@ def _searches(store: Store, commit: str, blob: str) -> list[ExclusiveFeatures]:
         if not all(is_object_id(one.a) for one in found):
             raise ValueError("not a commit")
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise DamagedObject(
-            f"the note {blob} of {EXCLUSIVE} is no search for features", hint="run `bvc fsck`"
-        ) from error
+        what = f"the note {blob} of {EXCLUSIVE} is no search for features"
+        raise DamagedObject(what, hint="run `bvc fsck`") from error
     return found
