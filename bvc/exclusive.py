@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bvc.records import Json
+from bvc.records import CommitInfo, Json
 
 METHODS = ("dedicated", "crosscoder", "difference")
 """Dedicated Feature Crosscoder (any two models); BatchTopK crosscoder and diff-SAE (two of one architecture)."""
@@ -115,6 +115,21 @@ class ExclusiveFeatures:
         """The largest number of exclusive latents in one seed of a null pair: to be 0."""
         return max(null.most for null in self.nulls)
 
+    def turned(self) -> ExclusiveFeatures:
+        """The same search as one of `b` and `a`; its null pairs are still those of the first model."""
+        names = {"a": "b", "b": "a"}
+        how = self.settings
+        return replace(
+            self,
+            a=self.b,
+            b=self.a,
+            settings=replace(how, model_a=how.model_b, model_b=how.model_a, layer_a=how.layer_b, layer_b=how.layer_a),
+            found=replace(
+                self.found, seeds=tuple(replace(s, only_a=s.only_b, only_b=s.only_a) for s in self.found.seeds)
+            ),
+            features=tuple(replace(feature, side=names[feature.side]) for feature in self.features),
+        )
+
     def found_in(self, seeds: int, side: str) -> int:
         """How many features of one side came from so many seeds or more."""
         return sum(feature.side == side and len(feature.seeds) >= seeds for feature in self.features)
@@ -139,6 +154,16 @@ class ExclusiveFeatures:
             features=tuple(map(_latent, data["features"])),
             seconds=float(data["seconds"]),
         )
+
+
+@dataclass(frozen=True)
+class ExclusiveResult:
+    """A search with the commits that it is about; `kept`: it was found before, and nothing was run."""
+
+    a: CommitInfo
+    b: CommitInfo
+    search: ExclusiveFeatures
+    kept: bool
 
 
 def _finite(value: Any) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bvc.exclusive import ExclusiveFeatures
 from bvc.feature_results import LatentDiff, LatentYield
 from bvc.records import Capability, CommitInfo, ModelIdentity, Outputs, Probe, Reference
 from bvc.records import LogEntry as LogEntry
@@ -242,7 +243,8 @@ class DiffResult:
     each null that was available to its band per channel, `null_sources` to where it comes from (such as "re-captures of
     both commits", "the drift of 6 steps of this lineage"); `only_a` and `only_b` are probe ids without a partner;
     `logprob_unit` is "nats per character" where the tokenizers differ. `latents` are those that stand out, where both
-    sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs."""
+    sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs;
+    `exclusive` is the newest search for features of one of the two models only."""
 
     a: CommitInfo
     b: CommitInfo
@@ -263,6 +265,7 @@ class DiffResult:
     logprob_unit: str = "nats per token"
     latents: tuple[LatentDiff, ...] = ()
     latent_yield: tuple[LatentYield, ...] = ()
+    exclusive: ExclusiveFeatures | None = None
 
 
 @dataclass(frozen=True)

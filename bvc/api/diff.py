@@ -11,6 +11,7 @@ from bvc.api.sides import shared_blocks, two_sides
 from bvc.compare.diff import Comparison, compare
 from bvc.errors import NotComparable, UsageError
 from bvc.repository.dictionaries import feature_dictionary
+from bvc.repository.exclusive import read_exclusive
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import parse_range, resolve
 from bvc.repository.snapshot_view import SnapshotView
@@ -46,7 +47,7 @@ def diff(
     )
     behaviors = behavior_diffs(repository, left, right) if not channels or "text" in channels else ()
     result = _result(left, right, comparison, behaviors)
-    return result if channels else _with_latents(result, repository, left, right)
+    return result if channels else _with_exclusive(_with_latents(result, repository, left, right), repository)
 
 
 def diff_sides(repository: Repository, a: str | None, b: str | None) -> tuple[str, str]:
@@ -99,3 +100,11 @@ def _with_latents(result: DiffResult, repository: Repository, left: SnapshotView
     if found is None:
         return result
     return replace(result, latents=found.latents, latent_yield=(found.found, *found.null_yield))
+
+
+def _with_exclusive(result: DiffResult, repository: Repository) -> DiffResult:
+    """`result` with the newest search for features of one model only, where one was made."""
+    kept = read_exclusive(repository.store, result.a.id, result.b.id)
+    if not kept:
+        return result
+    return replace(result, exclusive=kept[0] if kept[0].a == result.a.id else kept[0].turned())

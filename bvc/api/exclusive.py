@@ -21,7 +21,7 @@ from bvc.capture.hookpoints import blocks_passed, layer_name
 from bvc.capture.load import Source, load, load_tokenizer
 from bvc.capture.prompts import Prompts
 from bvc.errors import BadInput, UsageError
-from bvc.exclusive import METHODS, ExclusiveFeatures, ExclusiveSettings
+from bvc.exclusive import METHODS, ExclusiveFeatures, ExclusiveResult, ExclusiveSettings
 from bvc.features.candidates import Method
 from bvc.features.cross_fit import CrossPlan
 from bvc.features.crosscoder import Crosscoder
@@ -81,7 +81,7 @@ class _Read:
 
 def features_exclusive(
     repository: Repository, a: str, b: str, what: ExclusiveOptions, how: PairOptions
-) -> ExclusiveFeatures:
+) -> ExclusiveResult:
     """Looks for features that only the model of commit `a` or of commit `b` (full ids) has, and keeps what it found.
 
     What a killed search left is gone on with by the same call, and what the same search found before is returned
@@ -98,12 +98,12 @@ def features_exclusive(
     if not what.again:
         for kept in read_exclusive(repository.store, a, b):
             if (kept.a, kept.b) == (a, b) and _asked(search, kept):
-                return kept
+                return ExclusiveResult(sides[0].commit, sides[1].commit, kept, kept=True)
     found = _run(repository, search, started)
     now = int(time.time())
     keep_exclusive(repository.store, found, NoteAuthor(what.author, now, local_offset(now)))
     shutil.rmtree(folder)
-    return found
+    return ExclusiveResult(sides[0].commit, sides[1].commit, found, kept=False)
 
 
 def _check(what: ExclusiveOptions) -> None:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-import torch
-
 from bvc.api.exclusive_texts import PairedText
 from bvc.capture.lens import LogitLens
 from bvc.exclusive import ExclusiveFeatures, ExclusiveLatent, ExclusiveSettings, PairYield, SeedCount
-from bvc.features.difference import coded_sides
+from bvc.features.fired import Fired, fired_places
 from bvc.features.matching import ExclusiveFeature, ExclusiveSearch
 from bvc.features.paired import PairedActivations
 from bvc.features.runs import SeedYield
@@ -42,7 +40,7 @@ def described(
 ) -> ExclusiveFeatures:
     """The record of a search on `source`, whose rows are the paired tokens of `texts`."""
     chosen = search.features[:_KEPT]
-    fired = _strongest(search, chosen, source)
+    fired = fired_places(search, chosen, source, _CONTEXTS)
     features = [_told(feature, found, texts, readings) for feature, found in zip(chosen, fired, strict=True)]
     rows = len(source.sides[0]) if source.rows is None else len(source.rows)
     characters = sum(text.characters for text in texts)
@@ -66,44 +64,8 @@ def _count(found: SeedYield) -> SeedCount:
     return SeedCount(found.seed, found.claimed, found.candidates, only_a, only_b, found.shared, found.undecided)
 
 
-@dataclass(frozen=True)
-class _Fired:
-    """Where one latent fires: its share of the rows, and (row, strength) of its strongest places, one a text."""
-
-    share: float
-    places: tuple[tuple[int, float], ...]
-
-
-@torch.no_grad()
-def _strongest(
-    search: ExclusiveSearch, features: Sequence[ExclusiveFeature], source: PairedActivations
-) -> list[_Fired]:
-    """Each feature's firings, by the latent that speaks best for it. One pass; holds one column of codes a feature."""
-    columns: list[list[torch.Tensor]] = [[] for _ in features]
-    for batch in source.batches(None):
-        codes = {seed: coder.encode(coded_sides(coder, batch.sides)) for seed, coder in search.coders.items()}
-        for column, feature in zip(columns, features, strict=True):
-            best = feature.latents[0]
-            column.append(codes[best.seed][:, best.latent].cpu())
-    rows = torch.arange(len(source.sides[0])) if source.rows is None else source.rows
-    texts = rows if source.texts is None else source.texts[rows]
-    return [_fired(torch.cat(column), rows, texts) for column in columns]
-
-
-def _fired(code: torch.Tensor, rows: torch.Tensor, texts: torch.Tensor) -> _Fired:
-    places: list[tuple[int, float]] = []
-    seen: set[int] = set()  # one place of each text: the same words again say nothing new
-    for place in code.argsort(descending=True).tolist():
-        if len(places) == _CONTEXTS or code[place] <= 0:
-            break
-        if int(texts[place]) not in seen:
-            seen.add(int(texts[place]))
-            places.append((int(rows[place]), float(code[place])))
-    return _Fired(float((code > 0).float().mean()), tuple(places))
-
-
 def _told(
-    feature: ExclusiveFeature, fired: _Fired, texts: Sequence[PairedText], readings: Sequence[Reading]
+    feature: ExclusiveFeature, fired: Fired, texts: Sequence[PairedText], readings: Sequence[Reading]
 ) -> ExclusiveLatent:
     best = feature.latents[0]
     gated, reading = best.gated, readings[feature.side]

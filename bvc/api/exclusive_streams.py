@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import torch
-
 from bvc.api.exclusive_texts import PairedText
-from bvc.capture.corpus import CorpusBatch, CorpusReader
-from bvc.features.paired import PairedActivations, usual_rows
-from bvc.features.row_file import RowFile
+from bvc.capture.corpus import CorpusReader
+from bvc.features.paired import PairedActivations
+from bvc.features.row_file import RowFile, paired_rows
 
 BATCH = 1024
 """Rows of one step of a fit."""
@@ -48,22 +46,10 @@ def read_streams(reader: CorpusReader, side: Side, file: RowFile, step: Step) ->
         whole -= whole % reader.rows  # the same texts share a pass as in an uninterrupted reading
         file.cut(starts[whole])
         for batch in reader.read((tuple(ids) for ids in side.ids), whole):
-            file.append(_paired(batch, side))
+            file.append(batch.at(side.at.__getitem__))
             step(starts[max(batch.windows) + 1], starts[-1])
-
-
-def _paired(batch: CorpusBatch, side: Side) -> torch.Tensor:
-    """The rows of a pass that stand at paired tokens: those of a text follow each other from its second token on."""
-    places: list[int] = []
-    first = 0
-    for number, ids in batch.windows.items():
-        places += [first + position - 1 for position in side.at[number]]
-        first += len(ids) - 1
-    return batch.vectors[torch.tensor(places, dtype=torch.int64, device=batch.vectors.device)]
 
 
 def source_of(files: Sequence[RowFile], texts: Sequence[PairedText]) -> PairedActivations:
     """The rows of two files side by side, without those of outliers."""
-    sides = tuple(file.tensor() for file in files)
-    numbers = torch.repeat_interleave(torch.arange(len(texts)), torch.tensor([len(text) for text in texts]))
-    return PairedActivations(sides, numbers, BATCH, usual_rows(sides))
+    return paired_rows(files, [len(text) for text in texts], BATCH)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bvc.api.features_records import DictionaryEntry, FitResult, LatentView
     from bvc.api.steer_records import Direction, SteerResult
     from bvc.dictionaries import StoredDictionary
-    from bvc.exclusive import ExclusiveFeatures
+    from bvc.exclusive import ExclusiveResult
     from bvc.feature_results import FeatureDiff
 
 
@@ -59,7 +59,7 @@ class FeatureVerbs(ProjectHandle):
 
         return features_diff(self.repository, a, b, most=sys.maxsize if everything else SHOWN, along=along)
 
-    def features_exclusive(self, a: str | None = None, b: str | None = None, **options: Any) -> ExclusiveFeatures:
+    def features_exclusive(self, a: str | None = None, b: str | None = None, **options: Any) -> ExclusiveResult:
         """What only the model of A or only that of B has, of any two architectures; commits as in `diff`. The result
         is kept, and `diff` shows it.
 

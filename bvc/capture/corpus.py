@@ -47,6 +47,16 @@ class CorpusBatch:
     position: torch.Tensor
     windows: dict[int, tuple[int, ...]]
 
+    def at(self, positions: Callable[[int], Sequence[int]]) -> torch.Tensor:
+        """The vectors at chosen positions of each window, all after its first token: `positions` gives them by the
+        window's number, rising."""
+        places: list[int] = []
+        first = 0
+        for number, ids in self.windows.items():
+            places += [first + position - 1 for position in positions(number)]
+            first += len(ids) - 1
+        return self.vectors[torch.tensor(places, dtype=torch.int64, device=self.vectors.device)]
+
     @property
     def texts(self) -> int:
         """How many windows this batch took."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from bvc.features.paired import PairedActivations, usual_rows
 
 _BYTES = 4
 
@@ -41,3 +44,10 @@ class RowFile:
             return torch.zeros(0, self.width)
         flat: Tensor = torch.from_file(str(self.path), shared=False, size=rows * self.width)
         return flat.view(rows, self.width)
+
+
+def paired_rows(files: Sequence[RowFile], lengths: Sequence[int], batch: int) -> PairedActivations:
+    """The rows of several files side by side, without those of outliers; `lengths` are the rows of each text."""
+    sides = tuple(file.tensor() for file in files)
+    texts = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    return PairedActivations(sides, texts, batch, usual_rows(sides))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bvc.records import Json
 from bvc.render.documents import finite, finite_number, input_json, side_json
+from bvc.render.exclusive_document import search_json
 from bvc.render.features_diff_document import latent_json, yield_json
 from bvc.results import (
     BehaviorDiff,
@@ -53,6 +54,7 @@ def diff_document(
         "layers": [_layer(layer) for layer in result.layers],
         "latents": [latent_json(latent) for latent in result.latents],
         "latent_yield": [yield_json(found) for found in result.latent_yield],
+        "exclusive": None if result.exclusive is None else search_json(result.exclusive),
         "only_a": list(result.only_a),
         "only_b": list(result.only_b),
     }

@@ -11,7 +11,7 @@ from itertools import islice
 
 from bvc.render.commits import plural
 from bvc.render.diff_layout import NAME, Names, brief, packed, says, title
-from bvc.render.numbers import p_text, points, share
+from bvc.render.numbers import number, p_text, points, share
 from bvc.render.screen import Screen
 from bvc.render.spans import Span
 from bvc.render.table import columns
@@ -21,6 +21,8 @@ _PHRASES = 5
 """Phrases of one kind and side that are shown without `--all`."""
 _BEHAVIORS = 8
 _FAMILIES = 5
+_EXCLUSIVE = 3
+_PROMOTED = 4
 
 
 def in_words(result: DiffResult, names: Names, screen: Screen, *, everything: bool = False) -> Iterator[str]:
@@ -31,6 +33,7 @@ def in_words(result: DiffResult, names: Names, screen: Screen, *, everything: bo
         *_right_and_wrong(result, screen),
         *_phrases(result, names, screen, everything),
         *_latents(result, names, screen),
+        *_exclusive(result, screen),
     ]
     if lines:
         yield title("What changed, in words", screen)
@@ -194,3 +197,20 @@ def _latents(result: DiffResult, names: Names, screen: Screen) -> Iterator[str]:
             Span(names.some([probe.probe for probe in latent.probes]), "dim"),
         ]
         yield from packed(parts, screen, f"  {mark} ", 6)
+
+
+def _exclusive(result: DiffResult, screen: Screen) -> Iterator[str]:
+    """What a search for features of one model only found, never without its null pairs."""
+    search = result.exclusive
+    if search is None:
+        return
+    least = min(2, search.settings.seeds)
+    counts = ", ".join(f"{search.found_in(least, side)} only in {side}" for side in "ab")
+    found = f"features of one model only, from {least} seeds or more: {counts}"
+    beside = f"null pairs gave {search.null_most} a seed at most; `bvc features exclusive` shows them"
+    yield from says(f"{found}; {beside}", screen, 2, "dim")
+    for feature in search.features[:_EXCLUSIVE]:
+        mark = screen.paint("green", "+") if feature.side == "b" else screen.paint("red", "-")
+        tokens = " ".join(f'"{brief(text, NAME, screen)}"' for text, _ in feature.promoted[:_PROMOTED])
+        parts = [Span(f"only in {feature.side}", "bold"), Span(f"nu {number(feature.nu)}"), Span(f"raises {tokens}")]
+        yield from packed(parts, screen, f"  {mark} ", 4)
