@@ -20,7 +20,7 @@ from bvc.capture.corpus import CorpusReader
 from bvc.capture.hookpoints import blocks_passed, layer_name
 from bvc.capture.load import Source, load, load_tokenizer
 from bvc.capture.prompts import Prompts
-from bvc.errors import BadInput, UsageError
+from bvc.errors import BadInput, NotComparable, UsageError
 from bvc.exclusive import METHODS, ExclusiveFeatures, ExclusiveResult, ExclusiveSettings
 from bvc.features.candidates import Method
 from bvc.features.cross_fit import CrossPlan
@@ -99,6 +99,7 @@ def features_exclusive(
         for kept in read_exclusive(repository.store, a, b):
             if (kept.a, kept.b) == (a, b) and _asked(search, kept):
                 return ExclusiveResult(sides[0].commit, sides[1].commit, kept, kept=True)
+    folder.mkdir(parents=True, exist_ok=True)
     found = _run(repository, search, started)
     now = int(time.time())
     keep_exclusive(repository.store, found, NoteAuthor(what.author, now, local_offset(now)))
@@ -137,9 +138,7 @@ def _folder(
     models = [side.identity.fingerprint for side in sides]
     commits = [side.commit.id for side in sides]
     key = digest_value("features-exclusive/1", [models, commits, list(corpus.names), method, asked, how.dtype])
-    folder = repository.captures_folder.parent / "features" / key[:32]
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return repository.captures_folder.parent / "features" / key[:32]
 
 
 def _asked(search: _Search, kept: ExclusiveFeatures) -> bool:
@@ -163,6 +162,11 @@ def _run(repository: Repository, search: _Search, started: float) -> ExclusiveFe
     for side in (0, 1):
         read = _read_side(repository, search, side, texts, read)
     source, again = source_of((read.a, read.b), texts), source_of((read.a, read.again), texts)
+    if search.method != "dedicated" and source.widths[0] != source.widths[1]:
+        raise NotComparable(
+            f"the method {search.method} needs streams of one width, not {' and '.join(map(str, source.widths))}",
+            hint="--method dedicated takes any two models",
+        )
     found = find_exclusive(
         source,
         _coders(search.method, what),

@@ -17,15 +17,14 @@ from bvc.features.difference import Difference
 from bvc.features.gate import Gated, Standing, gate
 from bvc.features.matching import (
     ExclusiveSearch,
-    FoundLatent,
     NullYield,
-    SeedYield,
     chance_cosine,
     find_exclusive,
     match,
     null_pairs,
 )
 from bvc.features.paired import PairedActivations
+from bvc.features.runs import FoundLatent, SeedYield
 from tests.features.worlds import World, directions, identical, linear_map, planted, recovered, toy_plan
 
 HEARD: list[tuple[int, int]] = []
