@@ -104,5 +104,5 @@ def _plain(text: str, prompts: tuple[Prompts, Prompts]) -> PairedText:
 
 
 def _tokenized(text: str, prompts: Prompts) -> tuple[list[int], Tokenization]:
-    ids, ends = prompts.encode_text(text)
-    return ids, Tokenization(text, tuple(ends))
+    ids, offsets = prompts.encode_text(text)
+    return ids, Tokenization.from_offsets(text, offsets)

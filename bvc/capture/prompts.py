@@ -91,29 +91,32 @@ class Prompts:
         end = (self.ends.chat if chat else self.ends.raw) if reference.end else None
         return Path(ids, characters, end)
 
-    def encode_text(self, text: str) -> tuple[list[int], list[int | None]]:
-        """The ids of a raw prompt as `encode` has them, and after how many of its characters each ends (a special token
-        ahead of it: None). Tokens that share a character all end after it."""
+    def encode_text(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of a raw prompt as `encode` has them, and the (start, end) in characters of each, as fast tokenizers
+        give them: tokens that hold parts of one character overlap, a special token ahead of the text is empty."""
         ids = self._raw(_valid(text))
-        plain, characters = self._cover(_valid(text))
+        plain, offsets = self._offsets(_valid(text))
         ahead = len(ids) - len(plain)
         if ahead < 0 or ids[ahead:] != plain:
             ids, ahead = plain, 0
-        return ids, [*[None] * ahead, *accumulate(characters)]
+        return ids, [*[(0, 0)] * ahead, *offsets]
 
     def _cover(self, text: str) -> tuple[list[int], list[int]]:
         """The tokens of `text` and how many of its characters each covers."""
         if not text:
             return [], []
+        ids, offsets = self._offsets(text)
+        return ids, _steps([end for _, end in offsets], len(text))
+
+    def _offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The tokens of `text` alone and the characters that each is of."""
         fast = bool(getattr(self._tokenizer, "is_fast", False))
         out = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=fast)
         ids = list(out["input_ids"])
-        ends = (
-            [end for _, end in out["offset_mapping"]]
-            if fast
-            else [len(self.decode(ids[: i + 1])) for i in range(len(ids))]
-        )
-        return ids, _steps(ends, len(text))
+        if fast:
+            return ids, [(start, end) for start, end in out["offset_mapping"]]
+        read = ["", *(self.decode(ids[: i + 1]) for i in range(len(ids)))]
+        return ids, [(len(b) - b.endswith(_REPLACEMENT), len(a)) for b, a in pairwise(read)]
 
     def user_turn(self) -> str:
         """What the chat template writes before a user's words, as a raw prompt; empty without a template, or where it

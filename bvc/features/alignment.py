@@ -36,12 +36,15 @@ class Tokenization:
     @classmethod
     def from_offsets(cls, text: str, offsets: Sequence[tuple[int, int]]) -> Tokenization:
         """From the (start, end) in characters that a fast tokenizer gives for each token; empty ones are special
-        tokens. Tokens that share a character (the bytes of an emoji) all end after it."""
-        reached, ends = 0, list[int | None]()
-        for start, end in offsets:
-            reached = max(reached, end)
-            ends.append(reached if end > start else None)
-        return cls(text, tuple(ends))
+        tokens. A token that ends within a character (the bytes of an emoji) has not read it: it ends where the next
+        one does."""
+        ends: list[int | None] = []
+        beyond = len(text), len(text)  # where the token behind starts and ends
+        for start, end in reversed(offsets):
+            if end > start:
+                beyond = start, (beyond[1] if beyond[0] < end else end)
+            ends.append(beyond[1] if end > start else None)
+        return cls(text, tuple(reversed(ends)))
 
     @classmethod
     def from_pieces(cls, pieces: Sequence[bytes | None]) -> Tokenization:
