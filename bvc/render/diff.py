@@ -118,3 +118,11 @@ def _proposals(
     if left_out:
         yield asked.command("--all"), f"lists {' and '.join(left_out)}"
         yield asked.command("--stat"), "one line per probe"
+    if result.exclusive is None and _unlike(result):
+        yield f"bvc features exclusive {short(result.a.id)} {short(result.b.id)}", "what only one of the models has"
+
+
+def _unlike(result: DiffResult) -> bool:
+    """Whether the two are checkpoints of different architectures."""
+    kinds = [None if side.snapshot is None else side.snapshot.model.architecture for side in (result.a, result.b)]
+    return None not in kinds and kinds[0] != kinds[1]

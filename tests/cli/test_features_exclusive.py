@@ -98,6 +98,8 @@ def test_the_diff_names_what_was_found_from_either_side(project: Path, call: Cal
     assert [(b, a) for a, b in counts] == [(s["only_a"], s["only_b"]) for s in back["exclusive"]["found"]["seeds"]]
     assert "features of one model only" in call("diff", "HEAD~2", "HEAD")[1]
     assert json.loads(call("diff", "HEAD~1", "HEAD", "--json")[1])["exclusive"] is None
+    assert "bvc features exclusive" in call("diff", "HEAD~1", "HEAD")[1]
+    assert "bvc features exclusive" not in call("diff", "HEAD~2", "HEAD~1")[1]
 
 
 def test_an_adapter_and_its_base_are_read_as_the_probes_were_asked(copied: Path, call: Call) -> None:
