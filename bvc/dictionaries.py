@@ -9,11 +9,13 @@ A dictionary turns an activation x [d] of one hookpoint into latents f [m] and b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bvc.codec import canonical
 from bvc.ids import digest_value
 
 LOADER = "bvc-dictionary/1"
@@ -22,6 +24,23 @@ another dictionary."""
 KINDS = ("batchtopk", "topk", "jumprelu", "relu")
 WEIGHTS = ("encoder", "encoder_bias", "decoder", "decoder_bias", "threshold")
 """Names of a dictionary's arrays: [d, m], [m], [m, d], [d], [m], all float32."""
+TILE_NUMBERS = 1 << 18
+"""Numbers of a tile of these arrays: 1 MiB, as large as the tiles of commits."""
+
+_ALIGNMENT = 8
+
+
+def safetensors_head(arrays: Iterable[tuple[str, str, Sequence[int], int]]) -> bytes:
+    """All of a safetensors file but its numbers, which lie one array after the other: the head for arrays given by
+    name, type ("F32"), shape and bytes. The same bytes for the same arrays, whatever version of a library is at hand.
+    """
+    header, start = {}, 0
+    for name, kind, shape, size in arrays:
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, start + size]}
+        start += size
+    head = canonical(header)
+    head += b" " * (-len(head) % _ALIGNMENT)
+    return len(head).to_bytes(8, "little") + head
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,7 @@ class DictionarySpec:
     `layer` is the hookpoint as activations name it ("layer.15": the residual stream after 15 blocks), `model` the
     fingerprint of the model that it was fitted on and `architecture` that model's; `width` is d, `latents` m; `k` the
     mean number of latents per token it was fitted to (0: not known). `weights` is the SHA-256 of the safetensors file
-    that `bvc.features.files` writes for the arrays.
+    of the arrays in the order of `WEIGHTS` (`bvc.features.files` writes it).
     """
 
     kind: str
@@ -72,6 +91,11 @@ class DictionarySpec:
         """The shape of each of the arrays `WEIGHTS`."""
         d, m = self.width, self.latents
         return dict(zip(WEIGHTS, ((d, m), (m,), (m, d), (d,), (m,)), strict=True))
+
+    @property
+    def weights_head(self) -> bytes:
+        """The file of the weights up to their numbers."""
+        return safetensors_head((name, "F32", shape, 4 * math.prod(shape)) for name, shape in self.shapes.items())
 
     @cached_property
     def digest(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,9 +50,13 @@ def card(name: str = "lineage", **settings: Any) -> DictionaryCard:
     return DictionaryCard(name, explained=0.5, active=6.0, dead=0, tokens=1000, **settings)
 
 
-def spec(width: int = 32, latents: int = 64, *, layer: str = "layer.02", weights: str = "ab" * 32) -> DictionarySpec:
-    """What fixes a dictionary whose weights nobody runs."""
-    return DictionarySpec("jumprelu", layer, "f" * 64, width, latents, 6.0, 1.0, weights)
+def spec(width: int = 32, latents: int = 64, *, layer: str = "layer.02", seed: int = 0) -> DictionarySpec:
+    """What fixes the dictionary of `random_arrays`."""
+    made = DictionarySpec("jumprelu", layer, "f" * 64, width, latents, 6.0, 1.0, "")
+    state = hashlib.sha256(made.weights_head)
+    for array in random_arrays(width, latents, seed).values():
+        state.update(array.tobytes())
+    return replace(made, weights=state.hexdigest())
 
 
 def cards(latents: int = 64) -> list[LatentCard]:

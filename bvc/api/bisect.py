@@ -29,11 +29,10 @@ from bvc.api.bisect_run import Execute, pick, run, run_command
 from bvc.api.bisect_session import Means, Session
 from bvc.api.bisect_settings import BisectSettings
 from bvc.api.bisect_state import State, check_mark
-from bvc.api.history import log as history_log
 from bvc.bisection import BisectResult
 from bvc.errors import BadInput, BvcError, UsageError
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import resolve
+from bvc.repository.revisions import resolve, select
 
 
 class Bisection:
@@ -185,7 +184,7 @@ class Bisection:
     def _range(self, text: str) -> Iterable[str]:
         if ".." not in text:
             return [resolve(self._repository, text)]
-        found = [entry.commit.id for entry in history_log(self._repository, [text])]
+        found = list(select(self._repository, [text]).walk(self._repository.store.history.node))
         if not found:
             raise UsageError(f"{text} holds no commit")
         return found

@@ -57,8 +57,7 @@ def lineage(repository: Repository, bad: str, goods: Sequence[str], terms: tuple
         beside += [good] if bases != [good] else []
         for base in bases:
             ends[base] = ends.get(base, False) or base in goods
-    below = set(graph.walk(ends, history.node))
-    inside = [commit for commit in graph.walk([bad], history.node) if commit not in below][::-1]
+    inside = list(graph.walk([bad], history.node, ends))[::-1]
     used = _used(repository, inside, ends)
     commits = (*used, *inside)
     index = {commit: i for i, commit in enumerate(commits)}

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from bvc.errors import NotComparable, UnknownRevision, UsageError
 from bvc.records import CommitInfo, LogEntry, LogStat
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import find_probe, full_ref, parse_range, resolve, resolve_object
+from bvc.repository.revisions import find_probe, full_ref, resolve, resolve_object, select
 from bvc.repository.snapshot_view import SnapshotView
-from bvc.store import graph
 
 if TYPE_CHECKING:
     from bvc.api.search_records import LogSearch
@@ -30,16 +29,14 @@ def log(
 ) -> Iterator[LogEntry]:
     """Entries newest first, children before parents. `A..B` (and `^A`) leave out what A reaches; with `search` only the
     commits that change such answers are listed."""
-    starts, hidden = _starts(repository, revisions)
+    selected = select(repository, revisions or ("HEAD",))
     entry = _entries(repository, stat)
-    node = repository.store.history.node
-    excluded = set(graph.walk(hidden, node)) if hidden else set()
-    shown = (commit for commit in graph.walk(starts, node) if commit not in excluded)
+    shown = selected.walk(repository.store.history.node)
     if search is None:
         return map(entry, islice(shown, limit))
     from bvc.api.search_log import LogFinder
 
-    finder = LogFinder(repository, search, starts, progress)
+    finder = LogFinder(repository, search, selected.starts, progress)
     found = list(islice((commit for commit in shown if commit in finder), limit))
     drawn = finder.drawn_parents(found)
     return (replace(entry(commit), answers=finder.changes(commit), drawn=drawn[commit]) for commit in found)
@@ -55,27 +52,6 @@ def _entries(repository: Repository, stat: bool) -> Callable[[str], LogEntry]:
         return LogEntry(attached.merged(info), names.get(commit, ()), summary)
 
     return entry
-
-
-def _starts(repository: Repository, revisions: Sequence[str]) -> tuple[list[str], list[str]]:
-    starts: list[str] = []
-    hidden: list[str] = []
-    for text in revisions or ("HEAD",):
-        shown, left_out = ends_of(repository, text)
-        starts += shown
-        hidden += left_out
-    return starts, hidden
-
-
-def ends_of(repository: Repository, text: str) -> tuple[list[str], list[str]]:
-    """Where a walk over one argument starts, and whose ancestors it leaves out: of `A`, `^A`, `A..B` or `A...B`."""
-    span = parse_range(repository, text)
-    if span is None:
-        commit = resolve(repository, text.removeprefix("^"))
-        return ([], [commit]) if text.startswith("^") else ([commit], [])
-    if span.symmetric:
-        return [span.a, span.b], repository.store.history.merge_bases(span.a, span.b)
-    return [span.b], [span.a]
 
 
 def decorations(repository: Repository) -> Mapping[str, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from bvc.api.identify_records import (
 from bvc.errors import NotComparable, UsageError
 from bvc.records import Capability, CommitInfo, ModelIdentity, Probe
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import parse_range, resolve
+from bvc.repository.revisions import select
 from bvc.repository.snapshot_view import SnapshotView
 
 if TYPE_CHECKING:
@@ -59,11 +59,12 @@ def recorded_models(repository: Repository, against: Sequence[str]) -> Models:
     """The recorded models to compare with: those of the revisions and ranges `against`, or all. Raises NotComparable
     for none."""
     history, refs = repository.store.history, repository.store.refs
+    infos: Iterator[CommitInfo]
     if against:
-        infos = [info for revision in against for info in _named(repository, revision)]
+        infos = map(history.info, select(repository, against, alone=True).walk(history.node))
     else:
         tips = {commit for name in ["HEAD", *refs.all()] if (commit := refs.peel(name)) is not None}
-        infos = list(history.walk(sorted(tips)))
+        infos = history.walk(sorted(tips))
     attached = repository.attached
     models: dict[str, dict[str, CommitInfo]] = {}
     for info in map(attached.merged, infos):
@@ -72,17 +73,6 @@ def recorded_models(repository: Repository, against: Sequence[str]) -> Models:
     if not models:
         raise NotComparable("no model is recorded here", hint="`bvc commit CHECKPOINT` records one")
     return [list(commits.values()) for commits in models.values()]
-
-
-def _named(repository: Repository, revision: str) -> list[CommitInfo]:
-    """The commits of a range, or the one that a revision names."""
-    history = repository.store.history
-    span = parse_range(repository, revision)
-    if span is None:
-        return [history.info(resolve(repository, revision))]
-    left, right = ({info.id for info in history.walk([end])} for end in (span.a, span.b))
-    apart = (left ^ right) if span.symmetric else right - left
-    return [info for info in history.walk([span.a, span.b]) if info.id in apart]
 
 
 def _by_weights(models: Models, model: ModelIdentity) -> IdentifyResult | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from bvc.api.history import ends_of
 from bvc.api.search_changes import ChangeHistory, Report, change_history
 from bvc.api.search_probes import HistoryProbes
 from bvc.api.search_records import GrepCount, GrepMatch, GrepOptions, GrepResult, GrepStretch, Place
@@ -16,8 +15,7 @@ from bvc.behaviors.finder import Finder
 from bvc.errors import UsageError
 from bvc.records import CommitInfo
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import parse_range, resolve
-from bvc.store import graph
+from bvc.repository.revisions import resolve, select
 
 _PLACES = 100
 """Places of a pattern in one text that are remembered."""
@@ -71,19 +69,8 @@ def _scope(repository: Repository, revisions: Sequence[str], options: GrepOption
         return sorted(tips | {resolve(repository, "HEAD")}), None
     if not revisions:
         return [resolve(repository, "HEAD")], None
-    starts, chosen = [], set()
-    for text in revisions:
-        if text.startswith("^"):
-            raise UsageError(f"{text} leaves out what was not asked for", hint="write a range: A..B")
-        ends, hidden = ends_of(repository, text)
-        starts += ends
-        chosen |= set(ends) if parse_range(repository, text) is None else _between(repository, ends, hidden)
-    return starts, chosen
-
-
-def _between(repository: Repository, starts: Sequence[str], hidden: Sequence[str]) -> set[str]:
-    node = repository.store.history.node
-    return set(graph.walk(starts, node)) - (set(graph.walk(hidden, node)) if hidden else set())
+    selected = select(repository, revisions, alone=True)
+    return list(selected.ends), set(selected.walk(repository.store.history.node))
 
 
 def _parents(history: ChangeHistory) -> dict[str, tuple[str | None, ...]]:

@@ -11,13 +11,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from bvc.codec import canonical
-from bvc.dictionaries import WEIGHTS
+from bvc.dictionaries import WEIGHTS, safetensors_head
 from bvc.errors import DamagedObject
 
 Weights = Mapping[str, torch.Tensor]
 
-_ALIGNMENT = 8
 _TYPES = {torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}
 
 
@@ -36,14 +34,7 @@ def pack_weights(weights: Weights) -> bytes:
 def safetensors_parts(arrays: Weights) -> Iterator[bytes | memoryview]:
     """The safetensors file of `arrays` in their order, part by part; contiguous ones on the CPU are not copied."""
     flat = {name: np.atleast_1d(array.detach().cpu().contiguous().numpy()) for name, array in arrays.items()}
-    header, start = {}, 0
-    for name, array in flat.items():
-        shape, stop = list(arrays[name].shape), start + array.nbytes
-        header[name] = {"dtype": _TYPES[arrays[name].dtype], "shape": shape, "data_offsets": [start, stop]}
-        start = stop
-    head = canonical(header)
-    head += b" " * (-len(head) % _ALIGNMENT)
-    yield len(head).to_bytes(8, "little") + head
+    yield safetensors_head((n, _TYPES[arrays[n].dtype], arrays[n].shape, flat[n].nbytes) for n in flat)
     for array in flat.values():
         yield array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).view(np.uint8).data
 

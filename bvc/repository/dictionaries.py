@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bvc import codec
 from bvc.codec import canonical
 from bvc.config import is_suite_name
-from bvc.dictionaries import DictionaryCard, DictionarySpec, LatentCard, StoredDictionary
+from bvc.dictionaries import TILE_NUMBERS, DictionaryCard, DictionarySpec, LatentCard, StoredDictionary
 from bvc.errors import AmbiguousId, BadInput, DamagedObject, UnknownRevision, UsageError
 from bvc.ids import looks_like_id
 from bvc.records import FORMAT_VERSION, CommitInfo, Json
-from bvc.repository.decode import TILE_NUMBERS, dictionary_of, latents_of, weights_of
+from bvc.repository.decode import dictionary_of, latents_of, weights_of
 from bvc.repository.manifest import Field
 from bvc.repository.notes import NoteAuthor, advance_tree
 from bvc.repository.repository import Repository

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bvc.errors import AmbiguousId, UnknownRevision, UsageError
 from bvc.ids import looks_like_id
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
+from bvc.store import graph
 from bvc.store.objects import TREE_MODE, is_object_id
 from bvc.store.refs import BRANCHES
 from bvc.store.store import Store
@@ -28,6 +30,61 @@ class Range:
     a: str
     b: str
     symmetric: bool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The commits that revision arguments select, all full ids: what `starts` reach and `hidden` do not (as `git
+    rev-list STARTS --not HIDDEN`), and those `named` alone, whatever is hidden."""
+
+    starts: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """From these all of it is reached."""
+        return (*self.starts, *self.named)
+
+    def walk(self, node: graph.NodeOf) -> Iterator[str]:
+        """The commits, newest first, children before their parents."""
+        reached = graph.walk(self.starts, node, self.hidden)
+        return _merged(reached, self, node) if self.named else reached
+
+
+def _merged(reached: Iterator[str], selection: Selection, node: graph.NodeOf) -> Iterator[str]:
+    left = {*reached, *selection.named}
+    for oid in graph.walk(selection.ends, node):
+        if oid in left:
+            left.remove(oid)
+            yield oid
+        if not left:
+            return
+
+
+def select(repository: Repository, revisions: Iterable[str], *, alone: bool = False) -> Selection:
+    """What `A`, `^A`, `A..B` and `A...B` select together, as Git has it: what any `^A` or left side reaches is left out
+    wherever it comes from; of `A...B` it is what both sides reach.
+
+    `A` is all that A reaches; with `alone` it is that commit alone, which nothing leaves out, and `^A` is refused.
+    Raises UsageError, and as `resolve` does.
+    """
+    starts, hidden, named = [], [], []
+    for text in revisions:
+        span = parse_range(repository, text)
+        if span is not None and span.symmetric:
+            starts += [span.a, span.b]
+            hidden += repository.store.history.merge_bases(span.a, span.b)
+        elif span is not None:
+            starts.append(span.b)
+            hidden.append(span.a)
+        elif not text.startswith("^"):
+            (named if alone else starts).append(resolve(repository, text))
+        elif alone:
+            raise UsageError(f"{text} leaves out what was not asked for", hint="write a range: A..B")
+        else:
+            hidden.append(resolve(repository, text[1:]))
+    return Selection(tuple(starts), tuple(hidden), tuple(named))
 
 
 def resolve(repository: Repository, revision: str) -> str:

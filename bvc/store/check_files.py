@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bvc.errors import DamagedObject
 from bvc.store.findings import CORRUPT, MISSING, Findings
@@ -14,6 +15,9 @@ from bvc.store.merkle import blob_digest
 from bvc.store.objects import Objects
 from bvc.store.packs import Entry, chunk_digest, decode, file_digest, pack_names, pack_path, read_entries
 
+if TYPE_CHECKING:
+    from bvc.store.packs import Array
+
 _SHA1 = 20
 _BLOCK = 1 << 20
 _CHECKED_SUFFIXES = (".pack", ".idx", ".rev", ".bitmap")
@@ -21,10 +25,18 @@ _CHECKED_SUFFIXES = (".pack", ".idx", ".rev", ".bitmap")
 
 @dataclass
 class Arrays:
-    """The array packs found: their records by pack, and the digests of all chunks that are sound."""
+    """The array packs found in a folder: their records by pack, and of each sound chunk a place where it lies."""
 
+    folder: Path
     packs: dict[str, list[Entry]] = field(default_factory=dict)
-    sound: set[str] = field(default_factory=set)
+    sound: dict[str, tuple[str, Entry]] = field(default_factory=dict)
+
+    def read(self, sha: str) -> Array:
+        """A sound chunk. Raises DamagedObject or OSError where it is that no more."""
+        name, entry = self.sound[sha]
+        with pack_path(self.folder, name).open("rb") as file:
+            file.seek(entry.offset)
+            return decode(file.read(entry.length), sha)
 
 
 @dataclass
@@ -51,7 +63,7 @@ class GitFiles:
 
 def check_arrays(layout: Layout, findings: Findings) -> Arrays:
     """Every array pack by its name, every record by XXH3 and SHA-256."""
-    arrays = Arrays()
+    arrays = Arrays(layout.packs)
     names = pack_names(layout.packs)
     for done, name in enumerate(names):
         findings.step("array packs", done, len(names))
@@ -64,13 +76,13 @@ def check_arrays(layout: Layout, findings: Findings) -> Arrays:
         except (DamagedObject, OSError) as error:
             findings.add(CORRUPT, f"bvc/packs/{name}", str(error))
             continue
-        _check_records(path, arrays.packs[name], arrays.sound, findings)
+        _check_records(path, arrays, findings)
     return arrays
 
 
-def _check_records(path: Path, entries: list[Entry], sound: set[str], findings: Findings) -> None:
+def _check_records(path: Path, arrays: Arrays, findings: Findings) -> None:
     with path.open("rb") as file:
-        for entry in entries:
+        for entry in arrays.packs[path.stem]:
             findings.count("chunks")
             file.seek(entry.offset)
             try:
@@ -79,7 +91,7 @@ def _check_records(path: Path, entries: list[Entry], sound: set[str], findings: 
                 findings.add(CORRUPT, entry.sha, str(error))
                 continue
             if chunk_digest(array) == entry.sha:
-                sound.add(entry.sha)
+                arrays.sound.setdefault(entry.sha, (path.stem, entry))
             else:
                 findings.add(CORRUPT, entry.sha, f"chunk in pack {path.stem} does not have the SHA-256 that names it")
 

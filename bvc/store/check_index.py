@@ -72,7 +72,7 @@ def check_places(
     ]
     for key in wrong[:_LISTED]:
         findings.add(CORRUPT, f"bvc/index {_name(key)}", "it does not lie where the index says")
-    lacking = [sha for sha in chunks & arrays.sound if not _leads(entries, CHUNKS + bytes.fromhex(sha), there)]
+    lacking = [sha for sha in chunks & arrays.sound.keys() if not _leads(entries, CHUNKS + bytes.fromhex(sha), there)]
     _stale(len(lacking), "chunks that commits name", findings)
 
 

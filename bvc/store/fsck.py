@@ -16,7 +16,7 @@ from bvc import codec
 from bvc.errors import BvcError, DamagedObject
 from bvc.results import FsckResult, Progress
 from bvc.store.attached import attached_trees, snapshot_json
-from bvc.store.check_dictionaries import CARD_FILE, DICTIONARY_TRAILER, WEIGHTS_FILE, check_dictionary
+from bvc.store.check_dictionaries import CARD_FILE, DICTIONARY_TRAILER, WEIGHTS_FILE, check_dictionary, check_weights
 from bvc.store.check_files import Arrays, GitFiles, check_arrays, check_git_files
 from bvc.store.check_index import (
     check_captures,
@@ -119,7 +119,7 @@ def _check_commits(reached: _Reached, arrays: Arrays, git: GitFiles, findings: F
         findings.count("commits")
         try:
             _check_root(oid, commit, git, findings)
-            _check_dictionary(commit, git, findings)
+            _check_dictionary(commit, arrays, git, findings)
             for tree in (commit.tree, *_attached(oid, commit, git, reached, findings)):
                 for manifest in _manifests(tree, git):
                     _collect_chunks(manifest, git, reached, findings)
@@ -141,8 +141,9 @@ def _check_root(oid: str, commit: GitCommit, git: GitFiles, findings: Findings) 
         findings.add(CORRUPT, oid, "its tree does not have the Merkle root that its message states")
 
 
-def _check_dictionary(commit: GitCommit, git: GitFiles, findings: Findings) -> None:
-    """What a commit of a dictionary says of it. Raises DamagedObject."""
+def _check_dictionary(commit: GitCommit, arrays: Arrays, git: GitFiles, findings: Findings) -> None:
+    """What a commit of a dictionary says of it, and its weights as far as all of them are there. Raises
+    DamagedObject."""
     stated = trailers_of(commit.message).get(DICTIONARY_TRAILER)
     if stated is None:
         return
@@ -152,7 +153,9 @@ def _check_dictionary(commit: GitCommit, git: GitFiles, findings: Findings) -> N
     if CARD_FILE not in top or WEIGHTS_FILE not in signatures:
         raise DamagedObject("its dictionary is not there")
     card, weights = (git.read(entry.oid)[1] for entry in (top[CARD_FILE], signatures[WEIGHTS_FILE]))
-    check_dictionary(stated[0], card, weights)
+    spec, tiles = check_dictionary(stated[0], card, weights)
+    if all(sha in arrays.sound for shas in tiles.values() for sha in shas):
+        check_weights(spec, tiles, arrays.read)
 
 
 def _attached(oid: str, commit: GitCommit, git: GitFiles, reached: _Reached, findings: Findings) -> Iterator[str]:

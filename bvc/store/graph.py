@@ -16,13 +16,15 @@ NodeOf = Callable[[str], Node]
 _LEFT, _RIGHT, _STALE = 1, 2, 4
 
 
-def walk(starts: Iterable[str], node: NodeOf) -> Iterator[str]:
-    """All ancestors of `starts` and themselves, once each: children before parents, else the newest first.
+def walk(starts: Iterable[str], node: NodeOf, hidden: Iterable[str] = ()) -> Iterator[str]:
+    """All ancestors of `starts` and themselves, once each, but for those of `hidden` and these: children before
+    parents, else the newest first. It is `git rev-list STARTS --not HIDDEN`.
 
     A commit is given out when every commit of a greater generation that is reachable has been seen (`waiting` counts
     its children that are not yet given out), so a walk that is cut short has read little more than it gave.
     """
-    seen = set(starts)
+    outside = _Below(hidden, node)
+    seen = {oid for oid in starts if oid not in outside}
     unexplored = [(-node(oid).generation, oid) for oid in seen]
     heapq.heapify(unexplored)
     waiting = dict.fromkeys(seen, 0)
@@ -33,6 +35,8 @@ def walk(starts: Iterable[str], node: NodeOf) -> Iterator[str]:
         """Counts the children of every commit down to `generation`."""
         while unexplored and -unexplored[0][0] > generation:
             for parent in node(heapq.heappop(unexplored)[1]).parents:
+                if parent in outside:
+                    continue
                 waiting[parent] = waiting.get(parent, 0) + 1
                 if parent not in seen:
                     seen.add(parent)
@@ -50,9 +54,28 @@ def walk(starts: Iterable[str], node: NodeOf) -> Iterator[str]:
         oid = heapq.heappop(ready)[2]
         yield oid
         explore(node(oid).generation - 1)
-        for parent in dict.fromkeys(node(oid).parents):
+        for parent in dict.fromkeys(p for p in node(oid).parents if p not in outside):
             waiting[parent] -= node(oid).parents.count(parent)
             offer(parent)
+
+
+class _Below:
+    """Some commits and all their ancestors, found as far down as is asked."""
+
+    def __init__(self, tips: Iterable[str], node: NodeOf) -> None:
+        self._node = node
+        self._found = set(tips)
+        self._open = [(-node(oid).generation, oid) for oid in self._found]
+        heapq.heapify(self._open)
+
+    def __contains__(self, oid: str) -> bool:
+        generation = self._node(oid).generation if self._open else 0
+        while self._open and -self._open[0][0] > generation:
+            fresh = set(self._node(heapq.heappop(self._open)[1]).parents) - self._found
+            self._found |= fresh
+            for parent in fresh:
+                heapq.heappush(self._open, (-self._node(parent).generation, parent))
+        return oid in self._found
 
 
 def merge_bases(a: str, b: str, node: NodeOf) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bvc.cli.program import run
 from bvc.codec import canonical, parse
-from bvc.dictionaries import DictionarySpec
-from bvc.errors import AmbiguousId, BadInput, BvcError, DamagedObject, UnknownRevision, UsageError
+from bvc.dictionaries import TILE_NUMBERS, DictionarySpec
+from bvc.errors import AmbiguousId, BadInput, BvcError, DamagedObject, ExitCode, UnknownRevision, UsageError
 from bvc.repository.dictionaries import (
     DICTIONARIES,
     default_dictionary,
@@ -26,6 +29,7 @@ from bvc.repository.dictionaries import (
 )
 from bvc.repository.notes import NoteAuthor, advance_tree
 from bvc.repository.repository import Repository, create_project
+from bvc.store.check_dictionaries import check_weights
 from bvc.store.fsck import fsck
 from bvc.store.objects import FILE_MODE, TREE_MODE, TreeEntry
 from bvc.store.reindex import reindex
@@ -41,7 +45,7 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 
 
 def put(repository: Repository, name: str = "lineage", **settings: Any) -> str:
-    arrays = settings.pop("arrays", None) or random_arrays()
+    arrays = settings.pop("arrays", None) or random_arrays(seed=settings.get("seed", 0))
     return put_dictionary(repository, name, spec(**settings), card(name), cards(), arrays, AUTHOR)
 
 
@@ -80,7 +84,7 @@ def test_the_arrays_lie_in_tiles_of_at_most_a_megabyte(repository: Repository) -
 def test_versions_are_commits_on_top_of_each_other(repository: Repository) -> None:
     first = put(repository)
     assert put(repository) == first
-    second = put(repository, weights="cd" * 32, arrays=random_arrays(seed=1))
+    second = put(repository, seed=1)
     assert [v.spec.digest for v in dictionary_versions(repository, "lineage")] == [second, first]
     assert [d.spec.digest for d in dictionaries(repository)] == [second]
     old = find_dictionary(repository, first)
@@ -137,7 +141,7 @@ def test_many_writers_at_once_all_have_their_version(tmp_path: Path) -> None:
     def write(number: int) -> None:
         try:
             with Repository.open(tmp_path) as mine:
-                put(mine, weights=f"{number:02d}" * 32, arrays=random_arrays(seed=number))
+                put(mine, seed=number)
         except BaseException as error:
             failures.append(error)
 
@@ -149,9 +153,10 @@ def test_many_writers_at_once_all_have_their_version(tmp_path: Path) -> None:
     assert failures == []
     with Repository.open(tmp_path) as repository:
         versions = dictionary_versions(repository, "lineage")
-        assert {v.spec.weights[:2] for v in versions} == {"00", "01", "02", "03"}
+        numbers = {spec(seed=number).weights: number for number in range(4)}
+        assert {version.spec.weights for version in versions} == numbers.keys()
         for version in versions:
-            number = int(version.spec.weights[:2])
+            number = numbers[version.spec.weights]
             assert np.array_equal(read_arrays(repository, version)["encoder"], random_arrays(seed=number)["encoder"])
         assert problems(repository) == []
 
@@ -163,7 +168,7 @@ def test_the_default_is_the_only_one_or_the_one_that_is_set(repository: Reposito
     assert default_dictionary(repository) is None
     put(repository, "one")
     assert getattr(default_dictionary(repository), "name", None) == "one"
-    put(repository, "two", weights="cd" * 32)
+    put(repository, "two", seed=1)
     assert default_dictionary(repository) is None
     for wanted, name in (("two", "two"), (spec().digest[:6], "one"), ("none", None)):
         (tmp_path / "bvc.toml").write_text(f'[features]\ndictionary = "{wanted}"\n')
@@ -180,19 +185,19 @@ def test_what_names_none_or_several_is_refused(repository: Repository) -> None:
         find_dictionary(repository, "lineage")
     with pytest.raises(UnknownRevision):
         dictionary_versions(repository, "lineage")
-    digests = [put(repository, f"d{n}", weights=f"{n:02d}" * 32) for n in range(3)]
+    digests = [put(repository, f"d{n}", seed=n) for n in range(3)]
     assert [find_dictionary(repository, digest[:9]).name for digest in digests] == ["d0", "d1", "d2"]
     with pytest.raises(UnknownRevision):
         find_dictionary(repository, "0000000")
 
 
 def test_a_prefix_of_two_is_ambiguous(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DictionarySpec, "digest", property(lambda s: f"abcd{s.weights[:4]}".ljust(64, "0")))
+    monkeypatch.setattr(DictionarySpec, "digest", property(lambda s: f"abcd{s.weights[:8]}".ljust(64, "0")))
     put(repository, "one")
-    put(repository, "two", weights="cd" * 32)
+    put(repository, "two", seed=1)
     with pytest.raises(AmbiguousId, match="fits 2 dictionaries"):
         find_dictionary(repository, "abcd")
-    assert find_dictionary(repository, "abcdcd").name == "two"
+    assert find_dictionary(repository, f"abcd{spec(seed=1).weights[:8]}").name == "two"
 
 
 # Refusing
@@ -349,7 +354,7 @@ def test_other_arrays_than_the_dictionarys_are_found(repository: Repository, cha
         read_arrays(repository, find_dictionary(repository, "lineage"))
 
 
-@pytest.mark.parametrize("kind", ["object", "shape", "short", "swapped"])
+@pytest.mark.parametrize("kind", ["object", "shape", "short", "long"])
 def test_tiles_of_other_content_are_refused(repository: Repository, kind: str) -> None:
     """Sound chunks, which belong to no dictionary or to another array."""
     put(repository)
@@ -357,7 +362,7 @@ def test_tiles_of_other_content_are_refused(repository: Repository, kind: str) -
         "object": np.zeros(64, "<i8"),
         "shape": np.zeros((8, 8), "<f4"),
         "short": np.zeros(63, "<f4"),
-        "swapped": np.zeros(1 << 19, "<f4"),
+        "long": np.zeros(1 << 19, "<f4"),
     }[kind]
     with repository.store.begin() as transaction:
         sha = transaction.chunk(other)
@@ -367,8 +372,73 @@ def test_tiles_of_other_content_are_refused(repository: Repository, kind: str) -
         return {**d, "fields": {**d["fields"], "threshold": {**d["fields"]["threshold"], "tiles": [sha]}}}
 
     rewrite(repository, ("signatures", "dictionary.json"), change, STATED)
+    assert [p for p in problems(repository) if "its threshold" in p]
     with pytest.raises(DamagedObject):
         read_arrays(repository, find_dictionary(repository, "lineage"))
+
+
+@pytest.mark.parametrize("pair", [("encoder", "decoder"), ("encoder_bias", "threshold")])
+def test_tiles_of_another_array_of_that_size_are_found(repository: Repository, pair: tuple[str, str]) -> None:
+    put(repository)
+    rewrite(repository, ("signatures", "dictionary.json"), lambda d: swapped(d, *pair), STATED)
+    (found,) = problems(repository)
+    assert found.endswith("the tiles of its dictionary do not have the SHA-256 of its weights")
+
+
+def swapped(signature: Any, one: str, two: str) -> Any:
+    fields = signature["fields"]
+    tiles = {one: fields[two]["tiles"], two: fields[one]["tiles"]}
+    return {**signature, "fields": fields | {name: {**fields[name], "tiles": tiles[name]} for name in tiles}}
+
+
+def test_fsck_exits_with_damage_for_tiles_of_another_array(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_project(tmp_path, b"", b"")
+    monkeypatch.chdir(tmp_path)
+    with Repository.open(tmp_path) as repository:
+        put(repository)
+        assert run(["fsck"]) == ExitCode.OK
+        rewrite(repository, ("signatures", "dictionary.json"), lambda d: swapped(d, "encoder", "decoder"), STATED)
+        tip = repository.store.refs.get(f"{DICTIONARIES}lineage")
+    capsys.readouterr()
+    assert run(["fsck"]) == ExitCode.DAMAGED == 14
+    out = capsys.readouterr().out
+    assert str(tip) in out and "SHA-256 of its weights" in out
+
+
+def test_the_right_numbers_cut_elsewhere_are_found(repository: Repository) -> None:
+    """All tiles in a row have the right SHA-256, but one array is too short and the next too long to be read."""
+    put(repository)
+    arrays = random_arrays()
+    flat = np.concatenate([arrays["encoder"].reshape(-1), arrays["encoder_bias"]])
+    with repository.store.begin() as transaction:
+        tiles = {"encoder": transaction.chunk(flat[:2047]), "encoder_bias": transaction.chunk(flat[2047:])}
+        transaction.flush()
+
+    def change(d: Any) -> Any:
+        return {**d, "fields": d["fields"] | {name: {**d["fields"][name], "tiles": [tiles[name]]} for name in tiles}}
+
+    rewrite(repository, ("signatures", "dictionary.json"), change, STATED)
+    assert [p for p in problems(repository) if "the tiles of its encoder do not have its shape" in p]
+    with pytest.raises(DamagedObject):
+        read_arrays(repository, find_dictionary(repository, "lineage"))
+
+
+def test_weights_are_checked_a_tile_at_a_time() -> None:
+    """Sixty-four megabytes in tiles of one, which are made as they are asked for: at no time are there many."""
+    tile = np.arange(TILE_NUMBERS, dtype="<f4")
+    wide = replace(spec(1, 1), width=TILE_NUMBERS, latents=31)
+    names = {name: ("",) * -(-math.prod(shape) // TILE_NUMBERS) for name, shape in wide.shapes.items()}
+    sizes = iter([*[TILE_NUMBERS] * 31, 31, *[TILE_NUMBERS] * 32, 31])
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedObject, match="SHA-256"):
+            check_weights(wide, names, lambda _: tile[: next(sizes)].copy())
+        assert tracemalloc.get_traced_memory()[1] < 3 * tile.nbytes
+    finally:
+        tracemalloc.stop()
+    assert next(sizes, None) is None
 
 
 @pytest.mark.parametrize(

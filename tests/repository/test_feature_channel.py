@@ -31,7 +31,7 @@ from tests.dictionaries import spec
 from tests.store.build import AUTHOR, MAIN, snapshot
 
 DICTIONARY = spec()
-OTHER = spec(weights="cd" * 32)
+OTHER = spec(seed=1)
 TABLE = np.arange(300).astype(np.uint8)
 
 

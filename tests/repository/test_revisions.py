@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import example, given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from bvc.errors import AmbiguousId, UnknownRevision, UsageError
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import find_probe, parse_range, resolve, resolve_object
+from bvc.repository.revisions import Selection, find_probe, parse_range, resolve, resolve_object, select
+from bvc.store import graph
 from bvc.store.gitpacks import object_id
 from tests.api.doubles import Project
 from tests.store.build import AUTHOR, add_commit, git
@@ -249,3 +251,58 @@ def test_a_label_in_two_suites_is_ambiguous(tmp_path: Path) -> None:
     with pytest.raises(AmbiguousId):
         find_probe(view, "label probe 0")
     project.repo.close()
+
+
+# Several arguments together
+
+COMMITS = 16
+
+
+@pytest.fixture(scope="module")
+def tangle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """Commits of up to three earlier ones, each the tip of a branch c0, c1, …"""
+    project = Project(tmp_path_factory.mktemp("tangle") / "p")
+    store, random = project.repo.repository.store, Random(7)
+    made: list[str] = []
+    for number in range(COMMITS):
+        parents = random.sample(made, min(len(made), random.choice((0, 1, 1, 1, 2, 2, 3))))
+        ref = f"refs/heads/c{number}"
+        made.append(add_commit(store, f"m{number}", ref=ref, parents=parents, date=number, reparent=False))
+    store.refs.set_head_branch("c9")
+    yield project.repo.repository
+    project.repo.close()
+
+
+END = st.sampled_from([f"c{n}" for n in range(COMMITS)])
+SIDE = st.one_of(END, st.just(""))
+SPAN = st.builds(lambda a, dots, b: a + dots + b, SIDE, st.sampled_from(["..", "..."]), SIDE).filter("..".__ne__)
+ARGUMENTS = st.lists(st.one_of(END, END.map("^".__add__), SPAN), min_size=1, max_size=4)
+
+
+@given(ARGUMENTS)
+@example(["c15", "^c9"])
+@example(["c15...c14", "c13"])
+def test_arguments_select_what_git_lists(tangle: Repository, arguments: list[str]) -> None:
+    shown = git(tangle.store.root, "rev-list", "--date-order", *arguments, "--").split()
+    assert list(select(tangle, arguments).walk(tangle.store.history.node)) == shown
+
+
+@given(st.lists(st.one_of(END, SPAN), min_size=1, max_size=4))
+def test_commits_named_alone_are_those_and_ranges_as_ever(tangle: Repository, arguments: list[str]) -> None:
+    node = tangle.store.history.node
+    ranges = [text for text in arguments if ".." in text]
+    named = {resolve(tangle, text) for text in arguments if ".." not in text}
+    found = list(select(tangle, arguments, alone=True).walk(node))
+    assert set(found) == named | set(select(tangle, ranges).walk(node))
+    assert [oid for oid in graph.walk(found, node) if oid in set(found)] == found
+    selected = select(tangle, arguments, alone=True)
+    assert set(found) <= set(graph.walk(selected.ends, node))
+
+
+def test_leaving_out_of_what_stands_alone_is_refused(tangle: Repository) -> None:
+    with pytest.raises(UsageError, match=r"\^c1 leaves out"):
+        select(tangle, ["c3", "^c1"], alone=True)
+    for arguments in (["c1", "^nothing"], ["c1..c2..c3"], ["nothing..c2"]):
+        with pytest.raises((UnknownRevision, UsageError)):
+            select(tangle, arguments)
+    assert select(tangle, []) == Selection()

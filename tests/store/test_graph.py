@@ -43,6 +43,25 @@ def test_walk_gives_all_ancestors_once_children_first(graph: Graph, data: st.Dat
 
 
 @given(graphs(), st.data())
+def test_walk_leaves_out_all_that_is_hidden(graph: Graph, data: st.DataObject) -> None:
+    """Against `git rev-list` in sets: what the starts reach without what the hidden ones reach."""
+    some = st.lists(st.sampled_from(sorted(graph)), max_size=3)
+    starts, hidden = data.draw(some), data.draw(some)
+    below: set[str] = set().union(*(ancestors(graph, oid) for oid in hidden))
+    expected = [oid for oid in walk(starts, graph.__getitem__) if oid not in below]
+    assert list(walk(starts, graph.__getitem__, hidden)) == expected
+
+
+@given(graphs(), st.data())
+def test_without_their_merge_bases_two_commits_reach_their_symmetric_difference(
+    graph: Graph, data: st.DataObject
+) -> None:
+    a, b = (data.draw(st.sampled_from(sorted(graph))) for _ in range(2))
+    node = graph.__getitem__
+    assert set(walk([a, b], node, merge_bases(a, b, node))) == ancestors(graph, a) ^ ancestors(graph, b)
+
+
+@given(graphs(), st.data())
 def test_walk_takes_the_newest_of_those_whose_children_are_out(graph: Graph, data: st.DataObject) -> None:
     start = data.draw(st.sampled_from(sorted(graph)))
     within = ancestors(graph, start)
@@ -92,4 +111,5 @@ def test_near_questions_read_little() -> None:
     assert merge_bases("c0999", "c0990", node) == ["c0990"]
     assert is_ancestor("c0990", "c0999", node)
     assert not is_ancestor("c0999", "c0990", node)
+    assert list(walk(["c0999"], node, ["c0990"])) == [f"c{n:04d}" for n in range(999, 990, -1)]
     assert len(seen) < 25
