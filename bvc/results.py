@@ -242,7 +242,8 @@ class DiffResult:
     each null that was available to its band per channel, `null_sources` to where it comes from (such as "re-captures of
     both commits", "the drift of 6 steps of this lineage"); `only_a` and `only_b` are probe ids without a partner;
     `logprob_unit` is "nats per character" where the tokenizers differ. `latents` are those that stand out, where both
-    sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs."""
+    sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs;
+    `unscored` are behaviors that ask for a latent of which a side has no features, each with why."""
 
     a: CommitInfo
     b: CommitInfo
@@ -263,6 +264,7 @@ class DiffResult:
     logprob_unit: str = "nats per token"
     latents: tuple[LatentDiff, ...] = ()
     latent_yield: tuple[LatentYield, ...] = ()
+    unscored: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

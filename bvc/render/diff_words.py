@@ -21,6 +21,8 @@ _PHRASES = 5
 """Phrases of one kind and side that are shown without `--all`."""
 _BEHAVIORS = 8
 _FAMILIES = 5
+_WHY = 300
+"""Characters of why a behavior is left out."""
 
 
 def in_words(result: DiffResult, names: Names, screen: Screen, *, everything: bool = False) -> Iterator[str]:
@@ -60,6 +62,9 @@ def _behaviors(result: DiffResult, names: Names, screen: Screen, everything: boo
         yield from says(f"{plural(len(moved) - len(shown), 'more behavior')} moved", screen, 2)
     if not everything:
         yield from _unmoved([b for b in ordered if b.verdict is not Verdict.CHANGED], screen)
+    for name, why in result.unscored:
+        left = f"{brief(name, NAME, screen)} is left out: {brief(why, _WHY, screen)}"
+        yield from packed([Span(left)], screen, f"  {screen.glyph('dot')} ", 4)
 
 
 def _behavior(behavior: BehaviorDiff, names: Names, screen: Screen) -> Iterator[str]:

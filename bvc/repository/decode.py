@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bvc.dictionaries import KINDS, DictionaryCard, DictionarySpec, LatentCard
+from bvc.dictionaries import KINDS, LATENTS_LIMIT, DictionaryCard, DictionarySpec, LatentCard
 from bvc.ids import is_digest
 from bvc.records import Generation, Outputs, Probe, Reference
-from bvc.repository.manifest import LATENTS_LIMIT, Field, Manifest, check_version
+from bvc.repository.manifest import Field, Manifest, check_version
 
 TILE_NUMBERS = 1 << 18
 """Numbers of one tile of a dictionary's arrays: 1 MiB."""
