@@ -22,6 +22,8 @@ LOADER = "bvc-dictionary/1"
 """Version of the arithmetic above. It is part of a dictionary's identity: the same weights read in another way are
 another dictionary."""
 KINDS = ("batchtopk", "topk", "jumprelu", "relu")
+LATENTS_LIMIT = 1 << 24
+"""More latents, or a wider stream, than any dictionary has: a record that claims them is refused."""
 WEIGHTS = ("encoder", "encoder_bias", "decoder", "decoder_bias", "threshold")
 """Names of a dictionary's arrays: [d, m], [m], [m, d], [d], [m], all float32."""
 TILE_NUMBERS = 1 << 18

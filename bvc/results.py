@@ -244,7 +244,8 @@ class DiffResult:
     both commits", "the drift of 6 steps of this lineage"); `only_a` and `only_b` are probe ids without a partner;
     `logprob_unit` is "nats per character" where the tokenizers differ. `latents` are those that stand out, where both
     sides have features of one dictionary, `latent_yield` what the same rule lists on this pair, then on null pairs;
-    `exclusive` is the newest search for features of one of the two models only."""
+    `exclusive` is the newest search for features of one of the two models only;
+    `unscored` are behaviors that ask for a latent of which a side has no features, each with why."""
 
     a: CommitInfo
     b: CommitInfo
@@ -266,6 +267,7 @@ class DiffResult:
     latents: tuple[LatentDiff, ...] = ()
     latent_yield: tuple[LatentYield, ...] = ()
     exclusive: ExclusiveFeatures | None = None
+    unscored: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from bvc.api.behavior_scores import ProbeScores, Scorekeeper, probe_records, summary
 from bvc.api.behaviors import load_behaviors
@@ -17,16 +18,26 @@ from bvc.results import BehaviorDiff, Rate
 Sides = tuple[dict[str, ProbeScores], dict[str, ProbeScores]]
 
 
+@dataclass(frozen=True)
+class BehaviorDiffs:
+    """The behaviors of a diff, and those that a side has no features for, each with why."""
+
+    found: tuple[BehaviorDiff, ...]
+    unscored: tuple[tuple[str, str], ...] = ()
+
+
 def behavior_diffs(
     repository: Repository, left: SnapshotView, right: SnapshotView, *, tools: Tools | None = None
-) -> tuple[BehaviorDiff, ...]:
+) -> BehaviorDiffs:
     """Every behavior of the project's file on the probes that both commits answered, in the file's order.
 
     The labels and tags of `right` decide on both sides. Behaviors that score no common probe are left out. False
-    discoveries are controlled over all that are returned (Benjamini and Hochberg 1995).
+    discoveries are controlled over all that are found (Benjamini and Hochberg 1995).
     """
     keeper = Scorekeeper(repository, tools or Tools())
-    scored = [(behavior, _sides(keeper, left, right, behavior)) for behavior in load_behaviors(repository)]
+    behaviors = load_behaviors(repository)
+    lacks = {b.name: keeper.latents.why_not(left, b) or keeper.latents.why_not(right, b) for b in behaviors}
+    scored = [(b, _sides(keeper, left, right, b)) for b in behaviors if lacks[b.name] is None]
     keeper.flush()
     found = [
         (behavior, sides, paired_change(_pairs(*sides), _noise(keeper, (left, right), behavior, sides)))
@@ -35,7 +46,10 @@ def behavior_diffs(
     ]
     q_values = benjamini_hochberg({behavior.name: change.p_value for behavior, _, change in found})
     band = repository.config.band
-    return tuple(_diff(behavior, sides, change, q_values[behavior.name], band) for behavior, sides, change in found)
+    return BehaviorDiffs(
+        tuple(_diff(behavior, sides, change, q_values[behavior.name], band) for behavior, sides, change in found),
+        tuple((name, why) for name, why in lacks.items() if why is not None),
+    )
 
 
 def _sides(keeper: Scorekeeper, left: SnapshotView, right: SnapshotView, behavior: Behavior) -> Sides:

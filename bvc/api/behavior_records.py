@@ -10,11 +10,13 @@ from bvc.records import BehaviorRate, CommitInfo, Probe
 
 @dataclass(frozen=True)
 class BehaviorRow:
-    """One behavior at one commit; `left_out` probes could not be scored."""
+    """One behavior at one commit; `left_out` probes could not be scored, all of them because of `why` where that is
+    about the commit or the dictionary."""
 
     behavior: Behavior
     rate: BehaviorRate
     left_out: int
+    why: str | None = None
 
 
 @dataclass(frozen=True)

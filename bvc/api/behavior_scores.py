@@ -1,8 +1,9 @@
 """Scores of stored answers, remembered in the index: what was scored once is never scored again.
 
 A score depends on the behavior's digest, the record of the probe and the record of the answers, and is kept under these
-three, so it follows an unchanged answer through history. The rate of a commit is kept under its tree. Losing the index
-loses only time. Nothing here loads a model, and where all is known, no library of a scorer either.
+three, so it follows an unchanged answer through history. One of a latent depends on the features too: it is kept under
+the snapshot's tree, which names every byte of them. The rate of a commit is kept under its tree. Losing the index loses
+only time. Nothing here loads a model, and where all is known, no library of a scorer either.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from bvc.api.latent_scores import LatentReader
 from bvc.behaviors.rate import rate_interval
-from bvc.behaviors.records import Behavior, Tools
+from bvc.behaviors.records import Behavior, Score, Tools
 from bvc.behaviors.score import score, selected
 from bvc.records import BehaviorRate, Outputs, Probe
 from bvc.repository.repository import Repository
@@ -23,13 +26,14 @@ from bvc.store.index import score_key
 
 _FLUSH = 4000
 """Scores that are written to the index at once."""
-_UNCACHED = frozenset({"python", "latent"})
-"""Kinds whose score depends on more than the digest says."""
+_UNCACHED = frozenset({"python"})
+"""Kinds whose score depends on more than can be said."""
 
 
 @dataclass(frozen=True)
 class ProbeScores:
-    """The scores of one probe's answers at one commit: None where an answer cannot be scored."""
+    """The scores of one probe's answers at one commit: None where an answer cannot be scored. Of a behavior that asks
+    for a latent that is the greedy answer alone: there are no `draws`."""
 
     probe: Probe
     suite: str
@@ -61,6 +65,16 @@ class Scorekeeper:
     passing: bool = False
     """Whether a score was found that another run might find otherwise."""
 
+    @cached_property
+    def latents(self) -> LatentReader:
+        """What reads the features that behaviors ask for."""
+        return LatentReader(self.repository)
+
+    def digest(self, behavior: Behavior) -> str:
+        """Names all that the scores of a snapshot depend on but the snapshot."""
+        names = self.latents.names(behavior)
+        return score_key("latents", behavior.digest, *names).hex() if names else behavior.digest
+
     def rate(self, view: SnapshotView, behavior: Behavior) -> tuple[BehaviorRate, int]:
         """The rate of a behavior at a commit, and how many of its probes could not be scored. `flush` keeps it."""
         known = self.known_rates([view.tree], behavior)[0]
@@ -73,14 +87,15 @@ class Scorekeeper:
         """What `rate` kept of some snapshots, by their trees; None where nothing is known."""
         if not self.remembers(behavior):
             return [None] * len(trees)
-        rows = self._recall([_rate_key(behavior, tree) for tree in trees])
+        rows = self._recall([self._rate_key(behavior, tree) for tree in trees])
         return [None if row is None else _unpacked_rate(behavior, row) for row in rows]
 
     def summed(self, view: SnapshotView, behavior: Behavior, scores: Iterable[ProbeScores]) -> tuple[BehaviorRate, int]:
         """The rate that follows from all scores of a commit, as `rate` has it; kept unless some were `passing`."""
         rate, left_out = summary(behavior, scores)
         if self.remembers(behavior) and not self.passing:
-            self._keep(_rate_key(behavior, view.tree), struct.pack("<dIddI", rate.rate, rate.n, *rate.ci, left_out))
+            row = struct.pack("<dIddI", rate.rate, rate.n, *rate.ci, left_out)
+            self._keep(self._rate_key(behavior, view.tree), row)
         return rate, left_out
 
     def scores(
@@ -103,7 +118,8 @@ class Scorekeeper:
         """The scores of some answers, those alone that the behavior speaks of, by probe id: `answers` are (suite, blob
         id of the probe's record, blob id of its answers)."""
         chosen = {p: a for p, a in answers.items() if selected(behavior, a[0], self.probe(view, a[1]))}
-        keys = {probe: _key(behavior, record, answer) for probe, (_, record, answer) in chosen.items()}
+        origin = self.digest(behavior), *([view.tree] if behavior.latents else [])
+        keys = {p: score_key("score", *origin, record, answer) for p, (_, record, answer) in chosen.items()}
         rows = self._recall(keys.values()) if self.remembers(behavior) else [None] * len(keys)
         known = dict(zip(keys, rows, strict=True))
         view.store.objects.expect(chosen[probe][2] for probe, row in known.items() if row is None)
@@ -133,16 +149,22 @@ class Scorekeeper:
         if again is None or probe not in again.output_blobs:
             return None
         answer = again.outputs(probe).greedy
-        return score(behavior, record, answer.text, answer.tokens, self.tools).value
+        firings = self.latents.of(view, behavior, probe, again=True)
+        return score(behavior, record, answer.text, answer.tokens, self.tools, firings).value
+
+    def answers(self, view: SnapshotView, behavior: Behavior, record: Probe, outputs: Outputs) -> list[Score]:
+        """The scores of all answers to a probe, the greedy one first; features are of that one alone."""
+        draws = [score(behavior, record, draw.text, draw.tokens, self.tools) for draw in outputs.draws]
+        firings, greedy = self.latents.of(view, behavior, record.id), outputs.greedy
+        return [score(behavior, record, greedy.text, greedy.tokens, self.tools, firings), *draws]
 
     def _score(
         self, view: SnapshotView, behavior: Behavior, record: Probe, answers: str, key: bytes
     ) -> tuple[float | None, ...]:
         outputs: Outputs = view.read_outputs(answers)
-        found = [
-            score(behavior, record, answer.text, answer.tokens, self.tools)
-            for answer in (outputs.greedy, *outputs.draws)
-        ]
+        if behavior.latents:
+            outputs = replace(outputs, draws=())
+        found = self.answers(view, behavior, record, outputs)
         lasting = all(one.lasting for one in found)
         self.passing = self.passing or not lasting
         if self.remembers(behavior) and lasting:
@@ -160,9 +182,16 @@ class Scorekeeper:
         return [self._waiting.get(key, row) for key, row in zip(wanted, stored, strict=True)]
 
     def remembers(self, behavior: Behavior) -> bool:
-        """Whether the digest says all that a score depends on."""
+        """Whether `digest` and the snapshot say all that a score depends on."""
         kinds = behavior.scorer.kinds()
         return not kinds & _UNCACHED and not (self.tools.similarity is not None and "similarity" in kinds)
+
+    def follows_answers(self, behavior: Behavior) -> bool:
+        """Whether the score of an answer that did not change stays what it was."""
+        return not behavior.latents
+
+    def _rate_key(self, behavior: Behavior, tree: str) -> bytes:
+        return score_key("rate", self.digest(behavior), json.dumps(behavior.on), tree)
 
 
 def probe_records(view: SnapshotView) -> dict[str, tuple[str, str]]:
@@ -184,17 +213,9 @@ def summary(behavior: Behavior, scores: Iterable[ProbeScores]) -> tuple[Behavior
     return BehaviorRate(behavior.name, rate, len(known), ci), len(rows) - len(known)
 
 
-def _rate_key(behavior: Behavior, tree: str) -> bytes:
-    return score_key("rate", behavior.digest, json.dumps(behavior.on), tree)
-
-
 def _unpacked_rate(behavior: Behavior, row: bytes) -> tuple[BehaviorRate, int]:
     value, n, low, high, left_out = struct.unpack("<dIddI", row)
     return BehaviorRate(behavior.name, value, n, (low, high)), left_out
-
-
-def _key(behavior: Behavior, probe: str, outputs: str) -> bytes:
-    return score_key("score", behavior.digest, probe, outputs)
 
 
 def _packed(values: Iterable[float | None]) -> bytes:

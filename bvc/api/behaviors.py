@@ -17,11 +17,11 @@ from bvc.api.behavior_records import (
     ScoredProbe,
 )
 from bvc.api.behavior_scores import Scorekeeper, summary
+from bvc.api.latent_scores import behaviors_path, check_latents
 from bvc.behaviors.parse import parse_behaviors
 from bvc.behaviors.records import Behavior, Tools
-from bvc.behaviors.score import score
-from bvc.errors import BadInput, NotComparable, UsageError
-from bvc.records import BehaviorRate, CommitInfo, LogEntry
+from bvc.errors import BadInput, DamagedObject, NotComparable, UsageError
+from bvc.records import BehaviorRate, CommitInfo, LogEntry, Probe
 from bvc.repository.repository import BEHAVIORS_FILE, Repository
 from bvc.repository.revisions import resolve
 from bvc.repository.snapshot_view import SnapshotView
@@ -35,7 +35,7 @@ _HISTORY = 10
 
 def load_behaviors(repository: Repository) -> tuple[Behavior, ...]:
     """The behaviors of the project's `behaviors.toml`; none where there is no such file. Raises BadInput."""
-    path = repository.root / BEHAVIORS_FILE
+    path = behaviors_path(repository)
     try:
         return parse_behaviors(path.read_bytes(), str(path))
     except FileNotFoundError:
@@ -54,6 +54,14 @@ def find_behavior(repository: Repository, name: str) -> Behavior:
     raise UsageError(f"no behavior named {printable(name)}", hint=f"did you mean '{close}'?" if close else there)
 
 
+def scorable_behavior(repository: Repository, name: str) -> Behavior:
+    """The behavior called `name`. Raises as `find_behavior` does, and BadInput for one that asks for a dictionary or a
+    latent that is not there."""
+    behavior = find_behavior(repository, name)
+    check_latents(repository, behavior, behaviors_path(repository))
+    return behavior
+
+
 def behavior_rates(repository: Repository, revision: str = "HEAD", *, tools: Tools | None = None) -> BehaviorList:
     """Every behavior of the project with its rate at a commit. A commit without captures has rates of 0 probes."""
     behaviors = load_behaviors(repository)
@@ -61,16 +69,26 @@ def behavior_rates(repository: Repository, revision: str = "HEAD", *, tools: Too
         return BehaviorList(None, tuple(BehaviorRow(b, summary(b, ())[0], 0) for b in behaviors))
     view = repository.snapshot(resolve(repository, revision))
     keeper = Scorekeeper(repository, tools or Tools())
-    rows = tuple(BehaviorRow(b, *keeper.rate(view, b)) for b in behaviors)
+    rows = tuple(_behavior_row(keeper, view, behavior) for behavior in behaviors)
     keeper.flush()
     return BehaviorList(view.info, rows)
+
+
+def _behavior_row(keeper: Scorekeeper, view: SnapshotView, behavior: Behavior) -> BehaviorRow:
+    """The rate of a behavior; why there is none where features lack, as their arrays do in a clone."""
+    try:
+        return BehaviorRow(behavior, *keeper.rate(view, behavior), keeper.latents.why_not(view, behavior))
+    except DamagedObject as error:
+        if not behavior.latents:
+            raise
+        return BehaviorRow(behavior, summary(behavior, ())[0], len(view.output_blobs), error.message)
 
 
 def behavior_test(
     repository: Repository, name: str, revision: str = "HEAD", *, tools: Tools | None = None
 ) -> BehaviorTest:
     """What a behavior scores at a commit, answer by answer, and why. Raises NotComparable without captures."""
-    behavior = find_behavior(repository, name)
+    behavior = scorable_behavior(repository, name)
     view = repository.snapshot(resolve(repository, revision))
     if view.snapshot.capability is None:
         raise NotComparable(f"commit {view.info.id[:10]} was registered without capture", hint="it has no answers")
@@ -78,26 +96,27 @@ def behavior_test(
     scored = keeper.scores(view, behavior)
     keeper.flush()
     probes = tuple(
-        ScoredProbe(row.probe, row.suite, _answers(view, behavior, probe, row.probe, keeper.tools), row.mean)
+        ScoredProbe(row.probe, row.suite, _answers(view, behavior, probe, row.probe, keeper), row.mean)
         for probe, row in scored.items()
     )
     rate, _ = summary(behavior, scored.values())
     return BehaviorTest(view.info, behavior, rate, probes, len(view.output_blobs) - len(scored))
 
 
-def _answers(view: SnapshotView, behavior: Behavior, probe: str, record: Any, tools: Tools) -> tuple[ScoredAnswer, ...]:
+def _answers(
+    view: SnapshotView, behavior: Behavior, probe: str, record: Probe, keeper: Scorekeeper
+) -> tuple[ScoredAnswer, ...]:
     outputs = view.outputs(probe)
-    return tuple(
-        ScoredAnswer(answer.text, score(behavior, record, answer.text, answer.tokens, tools), draw)
-        for draw, answer in ((None, outputs.greedy), *enumerate(outputs.draws))
-    )
+    answers = ((None, outputs.greedy), *enumerate(outputs.draws))
+    scores = keeper.answers(view, behavior, record, outputs)
+    return tuple(ScoredAnswer(answer.text, one, draw) for (draw, answer), one in zip(answers, scores, strict=True))
 
 
 def with_rates(
     repository: Repository, entries: Iterable[LogEntry], name: str, *, tools: Tools | None = None
 ) -> Iterator[LogEntry]:
     """The entries of a log, each with the rate of the behavior `name`; None at commits without a scored answer."""
-    behavior = find_behavior(repository, name)
+    behavior = scorable_behavior(repository, name)
     return _with_rates(repository, entries, behavior, Scorekeeper(repository, tools or Tools()))
 
 
@@ -123,7 +142,8 @@ def _rates(
     attached = repository.attached
     trees = [attached.tree_of(commit) or commit.tree for commit in commits]
     known = keeper.known_rates(trees, behavior)
-    if first and len(commits) == _MANY and 2 * known.count(None) >= _MANY and keeper.remembers(behavior):
+    many = first and len(commits) == _MANY and 2 * known.count(None) >= _MANY
+    if many and keeper.remembers(behavior) and keeper.follows_answers(behavior):
         _score_all(repository, commits[0], behavior, keeper)
         known = keeper.known_rates(trees, behavior)
     for commit, found in zip(commits, known, strict=True):
@@ -153,12 +173,12 @@ def behavior_add(
 ) -> AddedBehavior:
     """Writes a behavior to `behaviors.toml`, comments kept, and scores the last commits with it.
 
-    `scorer` holds the keys of its table. Raises UsageError for a name that is taken or a table that is not valid; then
-    nothing is changed.
+    `scorer` holds the keys of its table. Raises UsageError for a name that is taken, a table that is not valid and a
+    latent that is not there; then nothing is changed.
     """
     from bvc.behaviors.edit import append_behavior
 
-    append_behavior(repository.root / BEHAVIORS_FILE, name, scorer)
+    append_behavior(behaviors_path(repository), name, scorer, lambda added: check_latents(repository, added))
     behavior = find_behavior(repository, name)
     head = repository.store.refs.head().commit
     infos = [] if head is None else _last(repository.store.history.walk([head]))

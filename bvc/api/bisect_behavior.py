@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bvc.api.behavior_scores import Scorekeeper, probe_records
-from bvc.api.behaviors import find_behavior
+from bvc.api.behaviors import scorable_behavior
 from bvc.api.bisect_evidence import Shown, pack, tally, unpack
 from bvc.api.bisect_settings import BisectSettings
 from bvc.api.blame_lineage import Report, recorded_of
+from bvc.api.latent_scores import check_latents
 from bvc.api.score_history import Row, score_rows
 from bvc.api.search_changes import changes_among
 from bvc.behaviors.parse import parse_behaviors
@@ -28,10 +29,13 @@ _EXPRESSION = "expression"
 
 
 def behavior_of(repository: Repository, settings: BisectSettings) -> Behavior:
-    """The behavior that the settings name or write out. Raises UsageError and BadInput."""
+    """The behavior that the settings name or write out. Raises UsageError and BadInput, also for one that asks for a
+    latent that is not there."""
     if settings.behavior is not None:
-        return find_behavior(repository, settings.behavior)
-    return parse_expression(settings.expr or "")
+        return scorable_behavior(repository, settings.behavior)
+    behavior = parse_expression(settings.expr or "")
+    check_latents(repository, behavior)
+    return behavior
 
 
 def parse_expression(text: str) -> Behavior:
@@ -62,12 +66,30 @@ class BehaviorJudge:
     behavior: Behavior
     new_end: str
     tools: Tools = field(default_factory=Tools)
-    takes_draws: bool = True
     _waiting: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     @cached_property
     def _keeper(self) -> Scorekeeper:
         return Scorekeeper(self.repository, self.tools)
+
+    @property
+    def takes_draws(self) -> bool:
+        """Whether further sampled answers say more: they have no features."""
+        return not self.behavior.latents
+
+    @property
+    def features(self) -> bool:
+        """Whether the behavior asks for a latent."""
+        return bool(self.behavior.latents)
+
+    def lacks(self, commit: str) -> str | None:
+        """Why a captured commit has not the features that the behavior asks for."""
+        view = self.repository.snapshot(commit)
+        return self._keeper.latents.why_not(view, self.behavior) if _captured(view.info) else None
+
+    def can_add(self) -> bool:
+        """Whether a capture that is made now records the features that are asked for."""
+        return self._keeper.latents.captured_by_commits(self.behavior)
 
     @cached_property
     def _records(self) -> Mapping[str, tuple[str, str]]:
@@ -142,7 +164,7 @@ class BehaviorJudge:
     def _origin(self) -> str:
         """Names everything that the sums depend on but the answers."""
         records = [text for probe in sorted(self._records) for text in (probe, *self._records[probe])]
-        return score_key("bisect/2", self.behavior.digest, *records).hex()
+        return score_key("bisect/2", self._keeper.digest(self.behavior), *records).hex()
 
     def _recall(self, trees: Iterable[str]) -> list[bytes | None]:
         """What is remembered of some snapshots, by their trees."""

@@ -22,12 +22,14 @@ _LOADING, _DRAWS, _PROBES = "loading the model", "draws", "probes"
 @dataclass(frozen=True)
 class Wanted:
     """What a visit asks a commit for: answers number `first` up to `end` of each of `probes`; of a commit without
-    captures (`first` 0) everything else is captured too."""
+    captures (`first` 0) everything else is captured too. With `features` also those of the project's dictionary, where
+    the commit's captures lack them."""
 
     commit: str
     probes: tuple[str, ...]
     first: int
     end: int
+    features: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Visitor:
 
         clock = _Clock(self._how.report)
         started = time.monotonic()
-        options = CaptureOptions(author=self._author)
+        options = CaptureOptions(author=self._author, features=wanted.features)
         more = wanted.end - max(wanted.first, 1 + self._usual_draws(wanted))
         if more > 0:
             options = replace(options, more_draws=more, probes=wanted.probes)

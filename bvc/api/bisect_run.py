@@ -91,8 +91,11 @@ def _visit(session: Session, found: Situation, number: int) -> None:
     subject = session.repository.store.history.info(commit).subject
     told = f"asking {short(commit)} {subject} ({step.why}{search.doubt(found)})"
     session.visitor.report(Progress("visits", number, number + 1, told))
-    shown = search.shown(commit)
-    _capture(session, wanted_answers(commit, shown, search.judge.probes(), step.draws))
+    probes = search.judge.probes()
+    if search.judge.features:
+        _capture(session, Wanted(commit, tuple(probes), 0, 1, features=True))
+    else:
+        _capture(session, wanted_answers(commit, search.shown(commit), probes, step.draws))
 
 
 def _capture(session: Session, wanted: Wanted) -> None:
@@ -105,6 +108,9 @@ def _capture(session: Session, wanted: Wanted) -> None:
     except (BadInput, EngineError, NotComparable) as error:
         hint = f"`bvc bisect skip {short(wanted.commit)}` goes on without this commit"
         error.hint = hint if error.hint is None else f"{error.hint}; {hint}"
+        if wanted.features and isinstance(error, NotComparable):
+            said = f"commit {short(wanted.commit)} cannot be judged: {error.message}"
+            raise NotComparable(said, hint=error.hint) from error
         raise
     session.note_visit(wanted.commit, wanted.first, load=seconds.load, draw=seconds.draw)
 

@@ -90,13 +90,25 @@ class Search:
         settings = self.state.settings
         if isinstance(settings.behavior or settings.expr, str) and self.judge is not None:
             self.judge.probes()
-        if settings.stored:
-            for end in (self.lineage.bad, *self.lineage.good):
-                if not self.captured(end):
-                    raise NotComparable(
-                        f"commit {end[:10]} is not captured, and --stored loads no model",
-                        hint=f"`bvc capture {end[:10]}` captures it, or leave out --stored",
-                    )
+        for end in (self.lineage.bad, *self.lineage.good):
+            if settings.stored and not self.captured(end):
+                raise NotComparable(
+                    f"commit {end[:10]} is not captured, and --stored loads no model",
+                    hint=f"`bvc capture {end[:10]}` captures it, or leave out --stored",
+                )
+            if self.judge is not None and self.judge.features:
+                self._check_features(end, self.judge)
+
+    def _check_features(self, end: str, judge: CaptureJudge) -> None:
+        """Raises NotComparable for an end whose features are asked for, and neither stored nor to be had."""
+        lacks = judge.lacks(end)
+        if not self.captured(end) and not judge.can_add():
+            lacks = f"commit {end[:10]} is not captured, and captures record features of another dictionary"
+        if lacks is not None and not self._can_add(end, judge, stored=self.state.settings.stored):
+            raise NotComparable(f"the ends cannot be judged: {lacks}")
+
+    def _can_add(self, commit: str, judge: CaptureJudge, *, stored: bool) -> bool:
+        return not stored and judge.can_add() and self.visitor.can_run(self.info(commit))
 
     def info(self, commit: str) -> CommitInfo:
         """A commit, with what was attached to it."""
@@ -266,6 +278,9 @@ class Search:
         return out
 
     def _left(self, commit: str, moving: float, *, stored: bool) -> int | None:
+        if self.judge is not None and self.judge.features:
+            lacks = not self.captured(commit) or self.judge.lacks(commit) is not None
+            return len(self.judge.probes()) if lacks and self._can_add(commit, self.judge, stored=stored) else 0
         runs = not stored and self.visitor.can_run(self.info(commit))
         if not self.captured(commit):
             return None if runs else 0

@@ -159,7 +159,9 @@ class Session:
         if not search.captured(open_.commit):
             return
         shown = None if self.lacks_picks(state) else search.shown(open_.commit)
-        if open_.first == 0 or (shown is not None and complete(shown) > open_.first):
+        asked_features = search.judge is not None and search.judge.features
+        first = shown is not None if asked_features else open_.first == 0
+        if first or (shown is not None and complete(shown) > open_.first):
             self.note_visit(open_.commit, open_.first)
 
 

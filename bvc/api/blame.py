@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bvc.api.behavior_scores import Scorekeeper
-from bvc.api.behaviors import find_behavior
+from bvc.api.behaviors import scorable_behavior
 from bvc.api.blame_cache import packed, unpacked
 from bvc.api.blame_records import BlameEntry, BlameResult
-from bvc.behaviors.records import Tools
-from bvc.errors import UsageError
+from bvc.behaviors.records import Behavior, Tools
+from bvc.errors import NotComparable, UsageError
 from bvc.repository.notes import CAPTURES, NOISE
 from bvc.repository.repository import CONFIG_FILE, Repository
 from bvc.repository.revisions import find_probe, resolve
@@ -77,9 +77,10 @@ def blame_behavior(
 ) -> BlameResult:
     """The commits with which the rate of a behavior changed, newest first.
 
-    Raises UsageError for a behavior that is not defined, NotComparable where nothing was captured.
+    Raises UsageError for a behavior that is not defined, BadInput for one that asks for a latent that is not there,
+    NotComparable where nothing was captured.
     """
-    behavior = find_behavior(repository, name)
+    behavior = scorable_behavior(repository, name)
     head = resolve(repository, revision)
     keeper = Scorekeeper(repository, tools or Tools())
 
@@ -87,7 +88,11 @@ def blame_behavior(
         from bvc.api.blame_behavior import behavior_entries, score_series
         from bvc.api.blame_lineage import recorded_lineage
 
-        recorded = recorded_lineage(repository, head, progress)
+        counts = _Featured(keeper, behavior)
+        try:
+            recorded = recorded_lineage(repository, head, progress, counts if behavior.latents else None)
+        except NotComparable as error:
+            raise NotComparable(counts.why or error.message, hint=error.hint) from error
         series = score_series(recorded, keeper, behavior, progress)
         entries, steps = behavior_entries(recorded, series, repository.config.band, LEVEL)
         return _result(
@@ -98,13 +103,31 @@ def blame_behavior(
             smallest=steps.smallest if series.probes else None,
             immaterial=steps.immaterial,
             unrest=steps.unrest,
+            featureless=counts.passed,
         )
 
     lasting = keeper.remembers(behavior)
     found = _remembered(
-        repository, head, ("behavior", behavior.digest, json.dumps(behavior.on)) if lasting else (), find
+        repository, head, ("behavior", keeper.digest(behavior), json.dumps(behavior.on)) if lasting else (), find
     )
     return replace(found, behavior=name, description=behavior.description)
+
+
+@dataclass
+class _Featured:
+    """Which commits have the features that a behavior asks for: those without would only blur with which commit a step
+    came. `passed` of them had none, the first because of `why`."""
+
+    keeper: Scorekeeper
+    behavior: Behavior
+    passed: int = 0
+    why: str | None = None
+
+    def __call__(self, commit: str) -> bool:
+        why = self.keeper.latents.why_not(self.keeper.repository.snapshot(commit), self.behavior)
+        self.passed += why is not None
+        self.why = self.why or why
+        return why is None
 
 
 def _result(recorded: Recorded, entries: Sequence[BlameEntry], **others: Any) -> BlameResult:
@@ -112,7 +135,8 @@ def _result(recorded: Recorded, entries: Sequence[BlameEntry], **others: Any) ->
     newest = recorded.commits[recorded.newest]
     notes = tuple(others.pop("notes", ()))
     if newest != recorded.head:
-        notes = (f"{recorded.head[:10]} holds no answers: blame begins at {newest[:10]}", *notes)
+        what = "features to go by" if others.get("featureless") else "answers"
+        notes = (f"{recorded.head[:10]} holds no {what}: blame begins at {newest[:10]}", *notes)
     return BlameResult(
         head=repository.store.history.info(recorded.head),
         entries=tuple(entries),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bvc.api.search_changes import ChangeHistory, Edge, change_history
+from bvc.api.search_changes import ChangeHistory, Counts, Edge, change_history
 from bvc.errors import NotComparable
 from bvc.repository.repository import Repository
 
@@ -62,9 +62,12 @@ class Recorded:
         return tuple(found)
 
 
-def recorded_lineage(repository: Repository, head: str, progress: Report | None = None) -> Recorded:
-    """What is recorded of all that commit `head` (full id) reaches. Raises NotComparable where nothing is."""
-    return recorded_of(repository, head, change_history(repository, [head], progress))
+def recorded_lineage(
+    repository: Repository, head: str, progress: Report | None = None, counts: Counts | None = None
+) -> Recorded:
+    """What is recorded of all that commit `head` (full id) reaches; commits for which `counts` says no count as not
+    recorded. Raises NotComparable where nothing is."""
+    return recorded_of(repository, head, change_history(repository, [head], progress, counts))
 
 
 def recorded_of(repository: Repository, head: str, history: ChangeHistory) -> Recorded:

@@ -66,7 +66,8 @@ class ProbeChange:
 @dataclass(frozen=True)
 class BlameEntry:
     """One line of blame. `confidence` is None where nothing is known of noise; `parents` are the recorded commits that
-    it was compared with; `between` those on the way from them that were never captured, any of which may be meant."""
+    it was compared with; `between` those on the way from them that were never captured, or for a behavior that asks for
+    a latent without its features: any of these may be meant."""
 
     commit: CommitInfo
     kind: Turn
@@ -83,7 +84,8 @@ class BlameResult:
     these; `against` says what the probes were judged against ("steps", "N1", "N2", "N0"; None: nothing was measured),
     `level` the error rate. Of a behavior: its name and description, the rate at `start`, the least step that would have
     been found, how many were found and are too small to matter, and how many times as much as its probes explain the
-    rate moves from commit to commit. `notes` are remarks."""
+    rate moves from commit to commit; how many captured commits lack the features that it asks for and were passed
+    over. `notes` are remarks."""
 
     head: CommitInfo
     entries: tuple[BlameEntry, ...]
@@ -99,4 +101,5 @@ class BlameResult:
     smallest: float | None = None
     immaterial: int = 0
     unrest: float = 1.0
+    featureless: int = 0
     notes: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bvc.api.background import Judging, background
-from bvc.api.behavior_diff import behavior_diffs
+from bvc.api.behavior_diff import BehaviorDiffs, behavior_diffs
 from bvc.api.sides import shared_blocks, two_sides
 from bvc.compare.diff import Comparison, compare
 from bvc.errors import NotComparable, UsageError
@@ -15,7 +15,7 @@ from bvc.repository.exclusive import read_exclusive
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import parse_range, resolve
 from bvc.repository.snapshot_view import SnapshotView
-from bvc.results import BehaviorDiff, DiffResult
+from bvc.results import DiffResult
 
 ARRAYS = frozenset({"logprob", "activation"})
 LATENTS = 5
@@ -45,7 +45,8 @@ def diff(
         channels=channels,
         background=background(repository, left, right, sides, channels, judging),
     )
-    behaviors = behavior_diffs(repository, left, right) if not channels or "text" in channels else ()
+    scored = not channels or "text" in channels
+    behaviors = behavior_diffs(repository, left, right) if scored else BehaviorDiffs(())
     result = _result(left, right, comparison, behaviors)
     return result if channels else _with_exclusive(_with_latents(result, repository, left, right), repository)
 
@@ -66,9 +67,7 @@ def diff_sides(repository: Repository, a: str | None, b: str | None) -> tuple[st
     return resolve(repository, left), resolve(repository, right)
 
 
-def _result(
-    left: SnapshotView, right: SnapshotView, comparison: Comparison, behaviors: Sequence[BehaviorDiff]
-) -> DiffResult:
+def _result(left: SnapshotView, right: SnapshotView, comparison: Comparison, behaviors: BehaviorDiffs) -> DiffResult:
     return DiffResult(
         a=left.info,
         b=right.info,
@@ -80,7 +79,8 @@ def _result(
         summary=comparison.summary,
         overall=comparison.overall,
         probes=comparison.probes,
-        behaviors=tuple(behaviors),
+        behaviors=behaviors.found,
+        unscored=behaviors.unscored,
         phrases=comparison.phrases,
         families=comparison.families,
         layers=comparison.layers,

@@ -145,7 +145,7 @@ def _rate(info: CommitInfo, view: SnapshotView, latent: int, channel: str) -> tu
     order = view.signatures.order
     for start, block in feature_blocks(view.signatures, channel):
         positions += int(block.positions.sum())
-        for row, strongest, times, place in _firings(block, latent):
+        for row, strongest, times, place in firings(block, latent):
             probes, fired = probes + 1, fired + times
             found.append((strongest, times, place, order[start + row]))
     best = sorted(found, key=lambda item: -item[0])[:_SHOWN_PROBES]
@@ -156,7 +156,7 @@ def _rate(info: CommitInfo, view: SnapshotView, latent: int, channel: str) -> tu
     return LatentFirings(info, probes, len(order), fired / max(1, positions)), peaks
 
 
-def _firings(block: FeatureBlock, latent: int) -> Iterator[tuple[int, float, int, int]]:
+def firings(block: FeatureBlock, latent: int) -> Iterator[tuple[int, float, int, int]]:
     """Probe, strongest value, positions fired and place of the strongest (as `text_before` takes it), for each probe
     where a latent fires."""
     import numpy as np

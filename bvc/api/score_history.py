@@ -54,7 +54,8 @@ class _Reader:
         self._last = {parents[0]: number for number, parents in enumerate(self.recorded.parents) if parents}
 
     def read(self, number: int) -> tuple[SnapshotView, Row]:
-        """Scores one commit: where its probes are those of its first parent, only the answers that changed."""
+        """Scores one commit: where its probes are those of its first parent and scores follow answers, only the
+        answers that changed."""
         repository = self.recorded.repository
         view = repository.view(repository.info(self.recorded.commits[number]), self._attached)
         folder = None if self.probes is not None else view.folder("probes")
@@ -62,10 +63,11 @@ class _Reader:
             self._records[folder] = probe_records(view) if self.probes is None else self.probes
         parent = next(iter(self.recorded.parents[number]), None)
         before = None if parent is None else self._rows[parent]
-        if before is not None and before[0] == folder:
+        if before is not None and before[0] == folder and self.keeper.follows_answers(self.behavior):
             row = self._changed(view, number, before[1], self._records[folder])
         else:
             row = self.keeper.scores(view, self.behavior, self._records[folder])
+            row = before[1] if before is not None and before[1] == row else row
         self._rows[number] = folder, row
         if parent is not None and self._last[parent] == number:
             del self._rows[parent]

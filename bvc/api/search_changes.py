@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from bvc.results import Progress
 
 Report = Callable[["Progress"], None]
+Counts = Callable[[str], bool]
+"""Whether a commit (full id) that holds answers is looked at."""
 
 _YES, _NO = b"\1", b"\0"
 _FLUSH = 1 << 22
@@ -64,20 +66,26 @@ class ChangeHistory:
         return {c.probe for edges in self.edges.values() for c in edges[0].changes() if c.old is None}
 
 
-def change_history(repository: Repository, starts: Iterable[str], progress: Report | None = None) -> ChangeHistory:
-    """The changes of all commits that `starts` (full ids) reach; what the index lacks is read, and remembered."""
-    return changes_among(repository, tuple(graph.walk(starts, repository.store.history.node)), progress)
+def change_history(
+    repository: Repository, starts: Iterable[str], progress: Report | None = None, counts: Counts | None = None
+) -> ChangeHistory:
+    """The changes of all commits that `starts` (full ids) reach; what the index lacks is read, and remembered. Commits
+    with answers for which `counts` says no are passed over as those without."""
+    return changes_among(repository, tuple(graph.walk(starts, repository.store.history.node)), progress, counts)
 
 
-def changes_among(repository: Repository, order: tuple[str, ...], progress: Report | None = None) -> ChangeHistory:
+def changes_among(
+    repository: Repository, order: tuple[str, ...], progress: Report | None = None, counts: Counts | None = None
+) -> ChangeHistory:
     """The changes of some commits (full ids, children before their parents), as if before them were nothing."""
-    return _Reader(repository, progress).read(order)
+    return _Reader(repository, progress, counts).read(order)
 
 
 @dataclass
 class _Reader:
     repository: Repository
     progress: Report | None
+    counts: Counts | None = None
     _sides: dict[str, str] = field(default_factory=dict)
     _suites: dict[str, _Suites] = field(default_factory=dict)
     _folders: dict[str, _Folders] = field(default_factory=dict)
@@ -128,7 +136,7 @@ class _Reader:
             if row is None:
                 row = _YES if self._has_answers(commit) else _NO
                 self._remember(key, row)
-            if row == _YES:
+            if row == _YES and (self.counts is None or self.counts(commit)):
                 held.add(commit)
         return held
 

@@ -103,7 +103,13 @@ def _find_place(repository: Repository, what: SteerOptions, options: PairOptions
 
 def _behavior(repository: Repository, what: SteerOptions) -> Behavior | None:
     if what.behavior is not None:
-        return find_behavior(repository, what.behavior)
+        behavior = find_behavior(repository, what.behavior)
+        if behavior.latents:
+            raise UsageError(
+                f"behavior {behavior.name} asks for a latent, and steered answers record no features",
+                hint="score them by their text: another behavior, or --pattern",
+            )
+        return behavior
     if what.pattern is None:
         return None
     try:

@@ -20,6 +20,10 @@ VERSIONS: Mapping[str, int] = {
 }
 """The version of each kind of scorer. Raise it when the kind scores otherwise: older scores are then forgotten."""
 
+LATENT = "latent"
+"""The kind of scorer that reads features, not text."""
+NO_FEATURES = "features are of the greedy answers of commits alone"
+
 Span = tuple[int, int]
 
 
@@ -36,12 +40,48 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Latent:
+    """A latent that a behavior asks for: its `number`, the name of its `dictionary` (None: the one that commits use),
+    and the text that it is read `along`, "answer" or "reference"."""
+
+    number: int
+    dictionary: str | None
+    along: str
+
+    @property
+    def label(self) -> str:
+        """As it is written in `behaviors.toml`."""
+        return f"{self.number}" if self.dictionary is None else f"{self.dictionary}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Firing:
+    """How a latent fires along one text: its largest value, at how many of the text's `positions`, and where it is
+    largest: after so many characters of the answer, or at that position of the reference (0: the end of the prompt)."""
+
+    strongest: float
+    fired: int
+    positions: int
+    place: int
+
+
+Firings = Callable[[Latent], Firing | str]
+"""How a latent fires along a probe's greedy answer or reference, or a sentence that says why that is not known."""
+
+
+@dataclass(frozen=True)
 class Subject:
-    """One answer to be scored; `tokens` is its length where the engine recorded it."""
+    """One answer to be scored; `tokens` is its length where the engine recorded it, `firings` what its features say:
+    None for an answer that has none, as draws."""
 
     probe: Probe
     text: str
     tokens: int | None = None
+    firings: Firings | None = None
+
+    def firing(self, latent: Latent) -> Firing | str:
+        """How a latent fires, or why that is not known."""
+        return NO_FEATURES if self.firings is None else self.firings(latent)
 
 
 Similarity = Callable[[str, str], float]
@@ -72,6 +112,14 @@ class Scorer:
         """The kinds of this scorer and of all its parts."""
         return frozenset({self.kind}).union(*(part.kinds() for part in self.parts))
 
+    def latents(self) -> tuple[Latent, ...]:
+        """The latents that this scorer and its parts ask for."""
+        own: tuple[Latent, ...] = ()
+        if self.kind == LATENT:
+            name, _, number = str(self.value).rpartition(":")
+            own = (Latent(int(number), name or None, self.options.get("along", "answer")),)
+        return sum((part.latents() for part in self.parts), own)
+
     def to_json(self) -> Json:
         """Kind, argument, options and parts."""
         parts = [part.to_json() for part in self.parts]
@@ -87,6 +135,12 @@ class Behavior:
     description: str = ""
     on: tuple[str, ...] = ()
     line: int | None = field(default=None, compare=False)
+
+    @cached_property
+    def latents(self) -> tuple[Latent, ...]:
+        """The latents that decide. Where there are any, a probe's score is that of its greedy answer: draws have no
+        features, and what they say of the other parts alone would not be the behavior's rate."""
+        return self.scorer.latents()
 
     @cached_property
     def digest(self) -> str:

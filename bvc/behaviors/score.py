@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from bvc.behaviors.records import TEXT_LIMIT, Behavior, Score, Scorer, Subject, Tools
+from bvc.behaviors.records import TEXT_LIMIT, Behavior, Firings, Score, Scorer, Subject, Tools
 from bvc.behaviors.table import KINDS
 from bvc.records import Probe
 
@@ -14,12 +14,26 @@ _ID_DIGITS = 8
 """Hex digits from which on an item of `on` may be the beginning of a probe's id."""
 
 
-def score(behavior: Behavior, probe: Probe, text: str, tokens: int | None = None, tools: Tools | None = None) -> Score:
-    """How far an answer shows a behavior, and why. `tokens` is the answer's length where it is known.
+def score(
+    behavior: Behavior,
+    probe: Probe,
+    text: str,
+    tokens: int | None = None,
+    tools: Tools | None = None,
+    firings: Firings | None = None,
+) -> Score:
+    """How far an answer shows a behavior, and why. `tokens` is the answer's length where it is known, `firings` what
+    its features say, where it has any.
 
-    Of a very long text the first `TEXT_LIMIT` characters count.
+    Of a very long text the first `TEXT_LIMIT` characters count. Where a latent that the behavior asks for was not read,
+    the answer is left out whatever the other parts say: whole commits lack features, and a rate of what the others
+    decide alone would differ from that of the next commit without any change.
     """
-    return _run(behavior.scorer, Subject(probe, text[:TEXT_LIMIT], tokens), tools or Tools())
+    subject = Subject(probe, text[:TEXT_LIMIT], tokens, firings)
+    for latent in behavior.latents:
+        if isinstance(why := subject.firing(latent), str):
+            return Score(None, why)
+    return _run(behavior.scorer, subject, tools or Tools())
 
 
 def _run(scorer: Scorer, subject: Subject, tools: Tools) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from bvc.behaviors.answers import score_answer, score_canary
 from bvc.behaviors.formats import score_choice, score_format, score_json
 from bvc.behaviors.language import NAMES, score_language
+from bvc.behaviors.latents import latent_name, score_latent
 from bvc.behaviors.patterns import check_pattern, search
-from bvc.behaviors.records import Score, Scorer, Subject, Tools
+from bvc.behaviors.records import LATENT, Score, Scorer, Subject, Tools
 from bvc.behaviors.refusal import is_refusal
 from bvc.behaviors.stance import score_agrees, score_identity, score_profanity
 from bvc.behaviors.words import contains, equals, length, similarity, word_count
@@ -97,10 +99,22 @@ def _function(value: Any) -> str:
     return f"{module}:{function}"
 
 
-def _latent(value: Any) -> Any:
-    if type(value) is not int and not isinstance(value, str):
-        raise ValueError("must be the number or name of a latent")
-    return value
+def _strength(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < math.inf:
+        raise ValueError("must be a number, 0 or more")
+    return float(value)
+
+
+def _positions(value: Any) -> int:
+    if _count(value) < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return int(value)
+
+
+def _along(value: Any) -> str:
+    if value not in ("answer", "reference"):
+        raise ValueError('must be "answer" or "reference"')
+    return str(value)
 
 
 def _run_length(scorer: Scorer, subject: Subject, _tools: Tools) -> Score:
@@ -128,10 +142,6 @@ def _run_python(scorer: Scorer, subject: Subject, tools: Tools) -> Score:
     if not 0 <= value <= 1:
         return Score(None, f"{scorer.value} returned {value:g}, which is not between 0 and 1")
     return Score(value, f"{scorer.value} says {value:g}")
-
-
-def _run_latent(scorer: Scorer, _subject: Subject, _tools: Tools) -> Score:
-    return Score(None, f"latent {scorer.value} needs a dictionary, and this commit has none")
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,11 @@ KINDS: Mapping[str, Kind] = {
     "length": Kind(_count, _run_length, {"unit": _unit}),
     "choice": Kind(_choices, lambda s, a, _: score_choice(s.value, a.text)),
     "similarity": Kind(_text, _run_similarity, {"threshold": _share}),
-    "latent": Kind(_latent, _run_latent),
+    LATENT: Kind(
+        latent_name,
+        lambda s, a, _: score_latent(s, a),
+        {"min_strength": _strength, "min_positions": _positions, "along": _along},
+    ),
     "python": Kind(_function, _run_python),
     "refusal": Kind(_true, lambda _s, a, _: is_refusal(a.text)),
     "answer": Kind(_true, lambda _s, a, _: score_answer(a.probe, a.text)),

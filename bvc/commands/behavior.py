@@ -63,8 +63,14 @@ def test(session: Session, name: str, revision: str, everything: bool, allow_pyt
 
 _TEXTS = ("contains", "equals", "not-contains", "not-equals", "choice")
 _WORDS = ("regex", "not-regex", "language", "similarity", "python")
+_LATENT = "Scorer: a latent of the dictionary that commits use, or of another, fires along the answer."
 _FLAGS = ("json-valid", "refusal", "answer", "agrees", "identity", "profanity", "format", "canary")
 _NUMBERS = ("min-length", "max-length")
+
+
+def _number(_context: click.Context, _option: click.Parameter, value: str | None) -> str | int | None:
+    """The number of a latent as it is written in behaviors.toml."""
+    return int(value) if value is not None and value.isascii() and value.isdigit() else value
 
 
 def _scorer_options(function: Any) -> Any:
@@ -75,6 +81,7 @@ def _scorer_options(function: Any) -> Any:
         )(function)
     for name in reversed(_NUMBERS):
         function = click.option(f"--{name}", type=int, metavar="N", help="Scorer: length of the answer.")(function)
+    function = click.option("--latent", metavar="[NAME:]N", callback=_number, help=_LATENT)(function)
     for name in reversed(_WORDS):
         function = click.option(f"--{name}", metavar="TEXT", help=f"Scorer: {name.replace('-', '_')}.")(function)
     for name in reversed(_TEXTS):
@@ -88,12 +95,16 @@ def _scorer_options(function: Any) -> Any:
     json=True,
     examples="bvc behavior add mentions-acme --contains Acme --words\n"
     "bvc behavior add french --language fr --on tag:lang:en\n"
-    "bvc behavior add long --min-length 40 --description 'talks a lot'",
+    "bvc behavior add long --min-length 40 --description 'talks a lot'\n"
+    "bvc behavior add french-latent --latent 1223 --min-strength 2.5",
 )
 @click.argument("name")
 @_scorer_options
 @click.option("--unit", type=click.Choice(["words", "tokens"]), help="What a length counts (default words).")
 @click.option("--threshold", type=float, metavar="X", help="Least similarity (default 0.8).")
+@click.option("--min-strength", type=float, metavar="X", help="With --latent: at least so strongly.")
+@click.option("--min-positions", type=int, metavar="N", help="With --latent: at so many positions at least.")
+@click.option("--along", type=click.Choice(["answer", "reference"]), help="Text of --latent (default answer).")
 @click.option("--words", is_flag=True, default=None, help="With --contains: whole words only.")
 @click.option("--ignore-case/--case", default=None, help="Whether upper and lower case are the same.")
 @click.option("--on", multiple=True, metavar="PROBES", help="A suite, tag:TAG, a label or an id (default: all probes).")

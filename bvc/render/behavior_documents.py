@@ -10,7 +10,10 @@ from bvc.render.documents import behavior_rate
 
 def behaviors_document(listed: BehaviorList) -> Json:
     """`bvc.behaviors/1`."""
-    rows = [{**_behavior(row.behavior), **behavior_rate(row.rate), "left_out": row.left_out} for row in listed.rows]
+    rows = [
+        {**_behavior(row.behavior), **behavior_rate(row.rate), "left_out": row.left_out, "why": row.why}
+        for row in listed.rows
+    ]
     return {
         "schema": "bvc.behaviors/1",
         "commit": None if listed.commit is None else listed.commit.id,

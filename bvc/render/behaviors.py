@@ -14,7 +14,7 @@ from bvc.render.screen import Screen
 from bvc.render.spans import Span, flow, limit, paint
 from bvc.render.sparkline import rate_bar
 from bvc.render.table import columns
-from bvc.render.text import clean, pad, shorten
+from bvc.render.text import clean, pad, shorten, wrap
 
 _BAR = 20
 _ANSWER_LINES = 3
@@ -46,6 +46,9 @@ def render_behaviors(listed: BehaviorList, screen: Screen) -> Iterator[str]:
         yield screen.paint("dim", f"at {short(listed.commit.id)} {clean(listed.commit.subject)}")
     rows = [_row(row) for row in listed.rows]
     yield from columns(rows, screen, right=(1, 2), styles=("bold", "", "", "", "dim"))
+    for row in listed.rows:
+        if row.why is not None:
+            yield from wrap(f"{clean(row.behavior.name)} is left out: {clean(row.why)}", max(20, screen.width))
 
 
 def _row(row: BehaviorRow) -> list[str]:

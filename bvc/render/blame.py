@@ -93,11 +93,11 @@ def _first_of_each(entries: Sequence[BlameEntry]) -> list[BlameEntry]:
     return list({entry.commit.id: entry for entry in reversed(entries)}.values())
 
 
-def _gap(entry: BlameEntry) -> str:
+def _gap(entry: BlameEntry, what: str = "never captured") -> str:
     names = ", ".join(short(commit) for commit in entry.between[:_NAMED])
     more = ", ..." if len(entry.between) > _NAMED else ""
     noun = "a commit that was" if len(entry.between) == 1 else f"{len(entry.between)} commits that were"
-    return f"{short(entry.commit.id)} or {noun} never captured: {names}{more}"
+    return f"{short(entry.commit.id)} or {noun} {what}: {names}{more}"
 
 
 def _probe_notes(found: BlameResult) -> Iterator[str]:
@@ -128,6 +128,9 @@ def _behavior(found: BlameResult, screen: Screen) -> Iterator[str]:
         if entry.step is not None:
             yield ""
             yield from _step(entry, entry.step, screen)
+            if entry.between:
+                what = "captured without its features, or never" if found.featureless else "never captured"
+                yield from _indented(_gap(entry, what), screen)
     yield ""
     yield from _footnotes(_behavior_notes(found), screen)
 
@@ -149,8 +152,6 @@ def _step(entry: BlameEntry, step: BehaviorStep, screen: Screen) -> Iterator[str
     if others and step.candidates[0].posterior < 0.95:
         each = (f"{short(c.commit)} ({_percent(c.posterior)} %)" for c in others)
         yield from _indented(f"or it came with {', '.join(each)}", screen)
-    if entry.between:
-        yield from _indented(_gap(entry), screen)
 
 
 def _over(step: BehaviorStep) -> str:
@@ -176,6 +177,12 @@ def _behavior_notes(found: BlameResult) -> Iterator[str]:
         rate = f"{_rate(found.rate)} of {plural(found.rate.n, 'probe')} at {short(found.start)}"
         steps = "no step" if not found.entries else plural(len(found.entries), "step")
         yield f"{steps}; {rate}; {_history(found)}"
+    if found.featureless:
+        lack = "lacks" if found.featureless == 1 else "lack"
+        yield (
+            f"{plural(found.featureless, 'captured commit')} {lack} the features that this asks for and "
+            f"{'was' if found.featureless == 1 else 'were'} passed over: `bvc capture REV --features` adds them."
+        )
     if found.immaterial:
         yield f"{plural(found.immaterial, 'further step')} too small to matter."
     if found.smallest is not None:
@@ -208,6 +215,7 @@ def blame_document(found: BlameResult) -> Json:
         "start": found.start,
         "commits": found.commits,
         "captured": found.captured,
+        "featureless": found.featureless,
         "probes": found.probes,
         "level": found.level,
         "against": found.against,

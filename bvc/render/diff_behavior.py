@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bvc.errors import UsageError
+from bvc.errors import NotComparable, UsageError
 from bvc.ids import short
 from bvc.render.commits import plural
 from bvc.render.diff_header import diff_header
@@ -22,10 +22,13 @@ _DESCRIPTION = 400
 
 
 def select_behavior(result: DiffResult, name: str) -> BehaviorDiff:
-    """The behavior called `name`. Raises UsageError when the diff has none of that name."""
+    """The behavior called `name`. Raises UsageError when the diff has none of that name, NotComparable when a
+    side lacks the features that it asks for."""
     for behavior in result.behaviors:
         if behavior.name == name:
             return behavior
+    if name in dict(result.unscored):
+        raise NotComparable(f"behavior {printable(name)} cannot be scored: {dict(result.unscored)[name]}")
     known = [behavior.name for behavior in result.behaviors]
     if not known:
         raise UsageError("no behavior was scored in this diff", hint="define behaviors in behaviors.toml")

@@ -49,6 +49,7 @@ def diff_document(
         "logprob_unit": result.logprob_unit,
         "probes": [_probe_diff(probe) for probe in sorted(chosen, key=lambda p: p.rank)],
         "behaviors": [_behavior(b) for b in (result.behaviors if behaviors is None else behaviors)],
+        "unscored": [{"name": name, "why": why} for name, why in result.unscored],
         "phrases": [_phrase(phrase) for phrase in result.phrases],
         "families": [_family(family) for family in result.families],
         "layers": [_layer(layer) for layer in result.layers],

@@ -23,6 +23,8 @@ _BEHAVIORS = 8
 _FAMILIES = 5
 _EXCLUSIVE = 3
 _PROMOTED = 4
+_WHY = 300
+"""Characters of why a behavior is left out."""
 
 
 def in_words(result: DiffResult, names: Names, screen: Screen, *, everything: bool = False) -> Iterator[str]:
@@ -63,6 +65,9 @@ def _behaviors(result: DiffResult, names: Names, screen: Screen, everything: boo
         yield from says(f"{plural(len(moved) - len(shown), 'more behavior')} moved", screen, 2)
     if not everything:
         yield from _unmoved([b for b in ordered if b.verdict is not Verdict.CHANGED], screen)
+    for name, why in result.unscored:
+        left = f"{brief(name, NAME, screen)} is left out: {brief(why, _WHY, screen)}"
+        yield from packed([Span(left)], screen, f"  {screen.glyph('dot')} ", 4)
 
 
 def _behavior(behavior: BehaviorDiff, names: Names, screen: Screen) -> Iterator[str]:

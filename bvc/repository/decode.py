@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bvc.dictionaries import KINDS, TILE_NUMBERS, DictionaryCard, DictionarySpec, LatentCard
+from bvc.dictionaries import KINDS, LATENTS_LIMIT, TILE_NUMBERS, DictionaryCard, DictionarySpec, LatentCard
 from bvc.ids import is_digest
 from bvc.records import Generation, Outputs, Probe, Reference
-from bvc.repository.manifest import LATENTS_LIMIT, Field, Manifest, check_version
+from bvc.repository.manifest import Field, Manifest, check_version
 
 _LAYER = re.compile(r"layer\.[0-9]{2,5}")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bvc.dictionaries import LATENTS_LIMIT
 from bvc.errors import BvcError, DamagedObject
 from bvc.ids import is_digest
 from bvc.records import FORMAT_VERSION, Json
@@ -18,8 +19,6 @@ FEATURE, ANSWER_FEATURE = "feature", "answer-feature"
 """Latents along the references, and along the model's own greedy answers."""
 FEATURES = (FEATURE, ANSWER_FEATURE)
 CHANNELS = (LOGPROB, ACTIVATION, *FEATURES)
-LATENTS_LIMIT = 1 << 24
-"""More latents, or a wider stream, than any dictionary has: a record that claims them is refused."""
 _RAGGED = (LOGPROB, *FEATURES)
 """Channels in which a probe has as many rows as `lengths` says."""
 

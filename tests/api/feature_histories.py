@@ -65,12 +65,13 @@ class FeatureHistory:
         *,
         again: tuple[Table, Table] | None = None,
         answers: tuple[Table, Table] | None = None,
+        answers_again: tuple[Table, Table] | None = None,
         spec: DictionarySpec | None = None,
         other_references: int = 0,
     ) -> str:
         """Commits counts [n, m] and sums of strengths; None has no features. `again`: both for the first probes, as
-        they were captured a second time; `answers`: both along the answers. The first `other_references` probes have
-        another reference than usual."""
+        they were captured a second time; `answers`: both along the answers, `answers_again` those of the second time.
+        The first `other_references` probes have another reference than usual."""
         captured = {
             probe.id: _Captured(
                 Outputs(Generation(f"answer {self.count} to {probe.name}", "stop")),
@@ -81,7 +82,7 @@ class FeatureHistory:
         }
         twice = (
             {
-                probe.id: replace(captured[probe.id], evidence=self._evidence(i, *again))
+                probe.id: replace(captured[probe.id], evidence=self._evidence(i, *again, answers_again))
                 for i, probe in enumerate(self.probes[: len(again[0])])
             }
             if again

@@ -59,7 +59,7 @@ class Answered:
     def diff(self, name: str, a: str = "HEAD~1", b: str = "HEAD") -> BehaviorDiff:
         repository = self.repo.repository
         views = (repository.snapshot(self.repo.rev_parse(revision)) for revision in (a, b))
-        return {found.name: found for found in behavior_diffs(repository, *views)}[name]
+        return {found.name: found for found in behavior_diffs(repository, *views).found}[name]
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def scorings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     real = behavior_scores.score
 
-    def counted(behavior, probe, text, tokens=None, tools=None):  # type: ignore[no-untyped-def]
+    def counted(behavior, probe, text, *more):  # type: ignore[no-untyped-def]
         texts.append(text)
-        return real(behavior, probe, text, tokens, tools)
+        return real(behavior, probe, text, *more)
 
     monkeypatch.setattr(behavior_scores, "score", counted)
     return texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bvc.behaviors.parse import parse_behaviors
-from bvc.behaviors.records import VERSIONS, Behavior
+from bvc.behaviors.records import VERSIONS, Behavior, Latent
 from bvc.behaviors.score import selected
 from bvc.behaviors.starter import starter_behaviors
 from bvc.behaviors.table import COMBINATIONS, KINDS
@@ -39,6 +39,16 @@ WRONG = {
     "unit": ('[behavior.x]\nmax_length = 1\nunit = "letters"', 3, 'unit must be "words" or "tokens"'),
     "one choice": ('[behavior.x]\nchoice = ["yes"]', 2, "two or more"),
     "function": ('[behavior.x]\npython = "os.system"', 2, "must be module:function"),
+    "no latent": ("[behavior.x]\nlatent = true", 2, "latent must be the number of a latent"),
+    "negative latent": ("[behavior.x]\nlatent = -1", 2, "latent must be the number of a latent"),
+    "huge latent": ("[behavior.x]\nlatent = 16777216", 2, "latent must be the number of a latent"),
+    "latent by text": ('[behavior.x]\nlatent = "main"', 2, 'or "DICTIONARY:NUMBER"'),
+    "latent of two names": ('[behavior.x]\nlatent = "a:b:3"', 2, 'or "DICTIONARY:NUMBER"'),
+    "strength": ("[behavior.x]\nlatent = 3\nmin_strength = nan", 3, "min_strength must be a number, 0 or more"),
+    "endless strength": ("[behavior.x]\nlatent = 3\nmin_strength = inf", 3, "min_strength must be a number"),
+    "positions": ("[behavior.x]\nlatent = 3\nmin_positions = 0", 3, "min_positions must be a whole number, 1 or"),
+    "along": ('[behavior.x]\nlatent = 3\nalong = "draws"', 3, 'along must be "answer" or "reference"'),
+    "strength of a text": ('[behavior.x]\nregex = "a"\nmin_strength = 1', 3, "takes no 'min_strength'"),
     "cycle": ('[behavior.x]\nall = ["y"]\n[behavior.y]\nnot = "x"', 3, "made of itself: x -> y -> x"),
     "unknown part": ('[behavior.x]\nany = ["refusl"]\n[behavior.refusal]\nrefusal = true', 2, "which is no behavior"),
     "problem of a named part": ('[behavior.x]\nall = ["y"]\n[behavior.y]\nregex = "("', 4, "behavior y regex"),
@@ -91,6 +101,16 @@ def test_digest_is_of_the_scoring_alone() -> None:
     assert one('contains = ["b", "a"]').digest != plain.digest
     assert one('contains = ["a", "b"]\nwords = true').digest != plain.digest
     assert one('not_contains = ["a", "b"]').digest != plain.digest
+
+
+def test_latents_are_asked_for_by_number_and_dictionary() -> None:
+    assert one("latent = 3").latents == one('latent = "3"').latents == (Latent(3, None, "answer"),)
+    assert one("latent = 3").digest == one('latent = "3"').digest
+    assert one('latent = "main:3"\nalong = "reference"').latents == (Latent(3, "main", "reference"),)
+    parts = one('any = [{latent = 1}, {not = {latent = "main:2"}}, {contains = "a"}]')
+    assert [latent.label for latent in parts.latents] == ["1", "main:2"]
+    digests = {one(f"latent = 3\n{option}").digest for option in ("", "min_strength = 1", "min_positions = 2")}
+    assert len(digests) == 3
 
 
 PROBE = Probe(messages=(Message("user", "Hi"),), name="greet/hi", tags=("family:greet", "lang:en"))

@@ -10,7 +10,7 @@ import pytest
 from bvc.behaviors import patterns
 from bvc.behaviors.answers import right_answer
 from bvc.behaviors.parse import parse_behaviors
-from bvc.behaviors.records import Score, Tools
+from bvc.behaviors.records import Firing, Score, Tools
 from bvc.behaviors.refusal import is_refusal
 from bvc.behaviors.score import score
 from bvc.records import Message, Probe
@@ -71,11 +71,37 @@ def test_what_cannot_be_said_is_left_out() -> None:
     assert scored("max_length = 3\nunit = 'tokens'", "a", tokens=2).value == 1
     assert scored("answer = true", "42").value is None
     assert scored("format = true", "42").value is None
-    assert "needs a dictionary" in scored("latent = 17", "a").why
-    assert scored('all = [{latent = 1}, {contains = "a"}]', "b").value == 0
-    assert scored('all = [{latent = 1}, {contains = "a"}]', "a").value is None
-    assert scored('any = [{latent = 1}, {contains = "a"}]', "a").value == 1
+    assert "features are of the greedy answers" in scored("latent = 17", "a").why
+    for text in "ab":
+        assert scored('all = [{latent = 1}, {contains = "a"}]', text).value is None
+        assert scored('any = [{latent = 1}, {contains = "a"}]', text).value is None
     assert scored("not = {latent = 1}", "a").value is None
+
+
+FIRING = {
+    ("latent = 1", 0.5, 1): 1, ("latent = 1", 0.0, 0): 0, ("latent = 1\nmin_strength = 0.5", 0.5, 1): 1,
+    ("latent = 1\nmin_strength = 0.51", 0.5, 9): 0, ("latent = 1\nmin_positions = 3", 0.5, 3): 1,
+    ("latent = 1\nmin_positions = 3", 9.0, 2): 0, ("not = {latent = 1}", 0.5, 1): 0, ("not = {latent = 1}", 0.0, 0): 1,
+    ('all = [{latent = 1}, {contains = "Oslo"}]', 0.5, 1): 1, ('all = [{latent = 1}, {contains = "Rome"}]', 1.0, 1): 0,
+    ('any = [{latent = 1}, {contains = "Oslo"}]', 0.0, 0): 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "strongest", "fired"), FIRING)
+def test_latents(body: str, strongest: float, fired: int) -> None:
+    found = scored(body, "It was Oslo.", firings=lambda _: Firing(strongest, fired, 9, 11))
+    assert found.value == FIRING[body, strongest, fired], found.why
+
+
+def test_why_of_a_latent() -> None:
+    found = scored("latent = 1", "It was\nOslo.", firings=lambda _: Firing(2.345, 3, 9, 11))
+    assert found.why == "latent 1 fires at 3 of 9 positions, up to 2.35, most after “It was Oslo”"
+    assert found.spans == ((7, 11),)
+    start = scored("latent = 1", "Oslo", firings=lambda _: Firing(2.0, 1, 9, 0))
+    assert start.why.endswith("most before the first word") and start.spans == ()
+    beyond = scored("latent = 1", "Oslo", firings=lambda _: Firing(2.0, 1, 9, 4_000_000_000))
+    assert beyond.spans == ((0, 4),), "numbers of a commit may be hostile"
+    assert scored("latent = 1\nmin_strength = 9", "Oslo", firings=lambda _: Firing(2.0, 1, 9, 0)).spans == ()
 
 
 def test_combinations_by_name() -> None:
