@@ -13,6 +13,7 @@ from typing import Any
 from bvc.feature_results import LatentDiff, LatentYield
 from bvc.records import Capability, CommitInfo, ModelIdentity, Outputs, Probe, Reference
 from bvc.records import LogEntry as LogEntry
+from bvc.records import LogShift as LogShift
 from bvc.records import LogStat as LogStat
 
 Interval = tuple[float, float]

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from bvc.capture.hookpoints import find_blocks, layer_name
+from bvc.capture.lens import Lens
 from bvc.capture.load import Loaded, failures
 from bvc.capture.prompts import Prompts
 from bvc.capture.transformers_engine import prompts_of, room_of
@@ -59,8 +60,8 @@ class CorpusReader:
         config = loaded.core.config.get_text_config()
         blocks = find_blocks(loaded.core, int(config.num_hidden_layers))
         self._block = _block_of(blocks, layer)
+        self._loaded = loaded
         self._model = loaded.model
-        self._tokenizer = loaded.tokenizer
         self._prompts: Prompts = prompts_of(loaded)
         self.rows = rows
         self._window = min(window, room_of(loaded) or window)
@@ -98,20 +99,8 @@ class CorpusReader:
         return self._prompts.decode(ids)
 
     def promoted(self, directions: torch.Tensor, count: int) -> list[list[tuple[str, float]]]:
-        """The `count` tokens whose logits each of `directions` [n, d] raises most, with the logits, by reading it
-        through the final normalization's weights and the unembedding (logit lens, nostalgebraist 2020)."""
-        head = self._model.get_output_embeddings()
-        weight = head.weight.detach().float()  # [v, d]
-        gain = _final_gain(self._model, self.width)
-        scaled = directions.to(weight.device, torch.float32) * (1 if gain is None else gain)
-        out = []
-        for rows in torch.split(scaled, 256):
-            values, tokens = (rows @ weight.T).topk(count, dim=-1)
-            out += [
-                [(self.text([int(t)]), float(v)) for t, v in zip(ts, vs, strict=True)]
-                for ts, vs in zip(tokens.tolist(), values.tolist(), strict=True)
-            ]
-        return out
+        """The `count` tokens whose logits each of `directions` [n, d] raises most, with the logits: `Lens.promoted`."""
+        return Lens(self._loaded).promoted(directions, count)
 
     def _encode(self, text: CorpusText) -> list[int]:
         if text.probe is None:
@@ -209,18 +198,3 @@ def _replaced(
         yield
     finally:
         handle.remove()
-
-
-def _final_gain(model: Any, width: int) -> torch.Tensor | None:
-    """What the last normalization of the model's own width multiplies by, [width]: found by what it makes of a vector
-    of mean 0 and size 1, since some makers store the weight and some the weight less 1."""
-    norms = [m for m in model.modules() if "norm" in type(m).__name__.lower() and hasattr(m, "weight")]
-    fitting = [m for m in norms if m.weight is not None and m.weight.shape == (width,)]
-    if not fitting:
-        return None
-    weight = fitting[-1].weight
-    signs = torch.ones(width, device=weight.device, dtype=weight.dtype)
-    signs[1::2] = -1
-    with torch.inference_mode():
-        gain: torch.Tensor = (fitting[-1](signs[None]) - fitting[-1](-signs[None]))[0] * signs / 2
-    return gain.float()

@@ -1,4 +1,4 @@
-"""`bvc features`: fit, ls, show, diff, steer, export, import."""
+"""`bvc features`: fit, ls, show, diff, steer, export, import; shift and axis are in `features_shift`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bvc.cli.command import command as bvc_command
 from bvc.cli.numbers import strengths
 from bvc.cli.pair_options import hub_cache, loading_options
 from bvc.cli.session import Session
+from bvc.commands.features_shift import axis, shift
 
 _EXAMPLES = """
 bvc features fit
@@ -244,5 +245,5 @@ def import_(session: Session, /, folder: Path, **options: Any) -> None:
         session.page(render.render_dictionary(stored, session.screen))
 
 
-for _verb in (fit, ls, show, diff, steer, export, import_):
+for _verb in (fit, ls, show, diff, shift, axis, steer, export, import_):
     command.add_command(_verb)
