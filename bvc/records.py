@@ -406,8 +406,8 @@ class LogStat:
 @dataclass(frozen=True)
 class LogShift:
     """How far hidden states moved together at `site`, as a share of their length with its 95 % interval `ci`: of the
-    `sites` looked at the one that leads; without one (None) nothing is beyond noise at any. `p_value` is Holm's over all
-    sites."""
+    `sites` looked at the one that leads; without one (None) nothing is beyond noise at any. `p_value` is Holm's over
+    all sites."""
 
     site: str | None
     relative: float | None

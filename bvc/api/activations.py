@@ -31,8 +31,8 @@ class SharedStates:
 
 
 def shared_states(left: SnapshotView, right: SnapshotView, probes: Mapping[str, Probe]) -> Iterator[SharedStates]:
-    """The states at the end of the prompt, of all common probes that are among `probes`; then those along the reference,
-    of the probes with the same one.
+    """The states at the end of the prompt, of all common probes that are among `probes`; then those along the
+    reference, of the probes with the same one.
 
     Raises NotComparable for a commit without activations, or without a common probe.
     """

@@ -92,8 +92,8 @@ class CompareVerbs(ProjectHandle):
         return shift(self.repository, a, b).sites
 
     def features_shift(self, a: str | None = None, b: str | None = None, **options: Any) -> ShiftResult:
-        """`shift` with both commits (revisions as in `diff`) and the site that leads; with `tokens` also the tokens that
-        the shift promotes and demotes.
+        """`shift` with both commits (revisions as in `diff`) and the site that leads; with `tokens` also the tokens
+        that the shift promotes and demotes.
 
         `options` are the fields of `bvc.api.shift.ShiftOptions` (tokens, checkpoint) and of
         `bvc.api.checkpoints.PairOptions`.

@@ -57,8 +57,8 @@ def shift(
     what: ShiftOptions | None = None,
     how: PairOptions | None = None,
 ) -> ShiftResult:
-    """The mean shift of the hidden states from commit `a` to commit `b` (revisions as `diff` takes them) on their common
-    probes; at sites along the reference on those with the same one.
+    """The mean shift of the hidden states from commit `a` to commit `b` (revisions as `diff` takes them) on their
+    common probes; at sites along the reference on those with the same one.
 
     Raises NotComparable for a commit without activations, or without a common probe; with tokens what `find_checkpoint`
     and loading raise.

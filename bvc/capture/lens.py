@@ -1,7 +1,7 @@
 """The logit lens: what directions of the residual stream say, read through the unembedding alone. Runs no model.
 
-A direction goes through the final normalization's weights and the unembedding (nostalgebraist 2020): the logits are what
-it would add to those of a stream whose root mean square is 1, were there no block left to pass.
+A direction goes through the final normalization's weights and the unembedding (nostalgebraist 2020): the logits are
+what it would add to those of a stream whose root mean square is 1, were there no block left to pass.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def shift(session: Session, /, a: str | None, b: str | None, tokens: bool, **opt
 @click.option("--at", metavar="REV", default="HEAD", show_default=True, shell_complete=completion.revisions,
               help="The commit whose hidden states make the axis.")  # fmt: skip
 @click.option("--moved", metavar="REV", multiple=True, shell_complete=completion.revisions,
-              help="Also how far this commit moved along it; a range is each of its commits (may be repeated).")  # fmt: skip
+              help="Show how far this commit, or each of a range, moved along it (may be repeated).")  # fmt: skip
 def axis(session: Session, first: str, second: str, at: str, moved: tuple[str, ...]) -> None:
     """Show the axis that tells probes tagged FIRST from those tagged SECOND, and how far commits moved along it.
 

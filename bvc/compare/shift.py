@@ -26,8 +26,8 @@ BEYOND = 0.01
 """Holm's p-value over all sites up to which a site's shift counts as beyond noise."""
 RESAMPLES = 999
 _PER_SITE = 400
-"""Sign flips for each site that is tested: fewer could not get below `BEYOND` at many sites, half of which may be tested
-apart from the others."""
+"""Sign flips for each site that is tested: fewer could not get below `BEYOND` at many sites, half of which may be
+tested apart from the others."""
 _FLIPS = 199
 _MOST = 256
 """Units that the spectrum looks at; of more a fixed random part."""
@@ -94,7 +94,8 @@ def mean_shifts(
 
 
 def beyond_noise(found: Mapping[str, SiteShift]) -> dict[str, float]:
-    """Holm's p-value of the shift at each site that has enough units to be tested: one at most `BEYOND` is beyond noise."""
+    """Holm's p-value of the shift at each site that has enough units to be tested; one of at most `BEYOND` is beyond
+    noise."""
     tested = {site: one.p_value for site, one in found.items() if one.units >= FEWEST}
     return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True))
 
@@ -153,8 +154,8 @@ class Units:
 
 
 def site_units(a: ActivationBlock, b: ActivationBlock, labels: npt.NDArray[np.int64]) -> dict[str, Units]:
-    """The shifts from `a` to `b` at every common site, added up by `labels` [probes]; probes whose vectors are not finite
-    are left out, and so is a site without any other."""
+    """The shifts from `a` to `b` at every common site, added up by `labels` [probes]; probes whose vectors are not
+    finite are left out, and so is a site without any other."""
     found = {site: _units(a.vectors[site], b.vectors[site], labels) for site in common_sites(a, b)}
     return {site: units for site, units in found.items() if units is not None}
 

@@ -1,11 +1,10 @@
 """Which tokens the mean shift of hidden states speaks for, beside what the same look finds in shifts with random signs.
 
 A shift is read as logits by the logit lens (`bvc.capture.lens`). Each logit is taken relative to the vocabulary's mean:
-what raises all tokens alike changes no probability. The lens is linear, so that flipping the signs of whole units' shifts
-and reading their mean gives what the same look finds where nothing is shared (`bvc.compare.shift` tests the length so).
-The strongest token of all, up or down, at all sites is compared with the strongest of each flip (Westfall and Young 1993,
-max-T): where nothing is shared, any token is marked anywhere in at most 5 % of comparisons, whatever tokens and sites
-have in common.
+what raises all tokens alike changes no probability. The lens is linear: the mean of the units' shifts under random
+signs gives what the same look finds where nothing is shared (`bvc.compare.shift` tests the length so). Each token is
+compared with the strongest token of each flip, up or down, at any site (max-T, Westfall and Young 1993): where nothing
+is shared, any token is marked anywhere in at most 5 % of comparisons, whatever tokens and sites have in common.
 """
 
 from __future__ import annotations
@@ -46,8 +45,7 @@ class TokenShift:
 @dataclass(frozen=True)
 class SiteTokens:
     """The tokens that the shift at one site promotes and demotes most, the strongest first. `chance` is what the
-    strongest token reads at this site under random signs (median), `bound` how far a logit must lie from 0 to be marked.
-    """
+    strongest token reads at this site under random signs (median); a logit farther from 0 than `bound` is marked."""
 
     site: str
     promoted: tuple[TokenShift, ...]
@@ -77,8 +75,8 @@ def flipped_means(
 
 @dataclass(frozen=True)
 class LensReading:
-    """What the lens reads at one site: the `logits` [v] of the mean shift, relative to the vocabulary's mean, and how far
-    the strongest token of each flip lies from it, `strongest` [FLIPS]."""
+    """What the lens reads at one site: the `logits` [v] of the mean shift, relative to the vocabulary's mean, and how
+    far the strongest token of each flip lies from it, `strongest` [FLIPS]."""
 
     logits: Values
     strongest: Values

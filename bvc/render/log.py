@@ -139,7 +139,7 @@ def _answers(entry: LogEntry, screen: Screen, most: int | None) -> list[str]:
 
 
 def stat_text(stat: LogStat, screen: Screen) -> str:
-    """`12 answers changed, 3 probes added, 1 removed, shift 12 % of layer.15/prompt [9, 15]` against the first parent."""
+    """`12 answers changed, 3 probes added, shift 12 % of layer.15/prompt [9, 15]` against the first parent."""
     parts = [screen.paint("yellow" if stat.changed_text else "", f"{plural(stat.changed_text, 'answer')} changed")]
     if stat.added:
         parts.append(screen.paint("green", f"{plural(stat.added, 'probe')} added"))
