@@ -394,8 +394,23 @@ class BehaviorRate:
 
 @dataclass(frozen=True)
 class LogStat:
-    """Text changes of a commit against its first parent, for `log --stat`: counts of probes."""
+    """Text changes of a commit against its first parent, for `log --stat`: counts of probes; and how far hidden states
+    moved together, None where that is not known."""
 
     changed_text: int
     added: int
     removed: int
+    shift: LogShift | None = None
+
+
+@dataclass(frozen=True)
+class LogShift:
+    """How far hidden states moved together at `site`, as a share of their length with its 95 % interval `ci`: of the
+    `sites` looked at the one that leads; without one (None) nothing is beyond noise at any. `p_value` is Holm's over
+    all sites."""
+
+    site: str | None
+    relative: float | None
+    ci: tuple[float, float] | None
+    p_value: float
+    sites: int

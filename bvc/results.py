@@ -14,6 +14,7 @@ from bvc.exclusive import ExclusiveFeatures
 from bvc.feature_results import LatentDiff, LatentYield
 from bvc.records import Capability, CommitInfo, ModelIdentity, Outputs, Probe, Reference
 from bvc.records import LogEntry as LogEntry
+from bvc.records import LogShift as LogShift
 from bvc.records import LogStat as LogStat
 
 Interval = tuple[float, float]

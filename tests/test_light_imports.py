@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bvc.cli.program import run
+from tests.api.doubles import Project
 
 HEAVY = ["numpy", "torch", "transformers", "peft", "backports.zstd", "tomlkit", "jsonschema", "dulwich.object_store"]
 WRAPPER = """
@@ -56,6 +57,17 @@ def loaded(folder: Path, modules: list[str], *arguments: str) -> list[str]:
 )  # fmt: skip
 def test_light_commands_stay_light(command: str, project: Path) -> None:
     assert loaded(project, HEAVY, *command.split()) == []
+
+
+def test_a_log_that_knows_its_shifts_loads_no_numpy(tmp_path: Path) -> None:
+    made = Project(tmp_path / "states", probes=6)
+    for name in ("one", "two", "three"):
+        made.commit(name)
+    made.repo.close()
+    assert loaded(made.folder, HEAVY, "log") == []
+    assert "numpy" in loaded(made.folder, HEAVY, "log", "--stat")
+    for form in (["log", "--stat"], ["log", "--stat", "--json"], ["log", "--stat", "--oneline", "--graph"]):
+        assert loaded(made.folder, HEAVY, *form) == []
 
 
 def test_the_test_can_see_a_heavy_module(project: Path) -> None:

@@ -1,94 +1,96 @@
-"""What hidden states show without a dictionary: named axes between two tags of probes, and mean shifts of commits."""
+"""Named axes: what tells two tags of probes apart in a commit's hidden states, and how far commits moved along it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bvc.api.activations import activations, check_held, shared_states
 from bvc.compare.axes import Axis, Movement, axes, movements
-from bvc.compare.shift import SiteShift, mean_shifts
-from bvc.errors import NotComparable
-from bvc.evidence import ActivationBlock
-from bvc.records import CommitInfo, Probe
-from bvc.repository.pairs import RowReader
+from bvc.errors import NotComparable, UsageError
+from bvc.records import Capability, CommitInfo, Probe
 from bvc.repository.repository import Repository
-from bvc.repository.revisions import resolve
+from bvc.repository.revisions import resolve, select
 from bvc.repository.snapshot_view import SnapshotView
 
 
 @dataclass(frozen=True)
 class AxisResult:
-    """The axis from tag `second` to tag `first` in `commit`, by site, and for each commit compared how far its probes
-    moved along it, from `commit`, by site."""
+    """The axis from tag `second` to tag `first` in `commit`, by site, made of `probes` of each; and for each commit
+    compared how far all probes moved along it, from `commit`, by site. `left_out` are commits of ranges that hold no
+    activations."""
 
     commit: CommitInfo
     first: str
     second: str
+    probes: tuple[int, int]
     axes: dict[str, Axis]
     moved: tuple[tuple[CommitInfo, dict[str, Movement]], ...]
+    left_out: tuple[CommitInfo, ...] = ()
 
 
 def axis(
     repository: Repository, first: str, second: str, revision: str = "HEAD", moved: Sequence[str] = ()
 ) -> AxisResult:
     """The difference of means of the hidden states of probes tagged `first` and of those tagged `second` in a commit,
-    and the movement of all probes along it to each of the commits `moved`.
+    and the movement of all probes along it to each of the commits `moved` (a range stands for each of its commits).
 
-    Raises NotComparable for a commit without activations, with fewer than 4 probes of a tag, or without a common probe.
+    Raises NotComparable for a commit without activations, with fewer than 4 probes of a tag, or without a common probe;
+    UsageError for a range without commits.
     """
     view = repository.snapshot(resolve(repository, revision))
+    check_held(view)
     probes = {probe.id: probe for _, probe in view.probes()}
     order = [p for p in view.order if p in probes]
     groups = [[tag in probes[p].tags for p in order] for tag in (first, second)]
     try:
-        found = axes(_activations(view, order), *groups)
+        found = axes(activations(view, order), *groups)
     except ValueError as error:
+        counts = f"{sum(groups[1])} and {sum(groups[0])} probes"
         raise NotComparable(
-            f"no axis from '{second}' to '{first}': {error}", hint="`bvc suite show NAME` lists the tags of probes"
+            f"no axis from '{second}' to '{first}' ({counts}): {error}",
+            hint="`bvc suite show NAME` lists the tags of probes",
         ) from error
-    others = [repository.snapshot(resolve(repository, other)) for other in moved]
-    return AxisResult(view.info, first, second, found, tuple((o.info, _moved(view, o, probes, found)) for o in others))
+    others, left_out = _compared(repository, moved)
+    return AxisResult(
+        commit=view.info,
+        first=first,
+        second=second,
+        probes=(sum(groups[0]), sum(groups[1])),
+        axes=found,
+        moved=tuple((other.info, _moved(view, other, probes, found)) for other in others),
+        left_out=tuple(left_out),
+    )
 
 
-def shift(repository: Repository, a: str = "HEAD~1", b: str = "HEAD") -> dict[str, SiteShift]:
-    """The mean shift of the hidden states from commit `a` to commit `b`, by site, on their common probes (at sites
-    along the reference: on those with the same one).
+def _compared(repository: Repository, moved: Sequence[str]) -> tuple[list[SnapshotView], list[CommitInfo]]:
+    """The commits that arguments name, each once, those of a range oldest first; and what of ranges holds no
+    activations."""
+    views: dict[str, SnapshotView] = {}
+    left_out: dict[str, CommitInfo] = {}
+    for text in moved:
+        commits, ranged = _commits(repository, text)
+        for view in map(repository.snapshot, commits):
+            if ranged and (view.info.snapshot is None or view.snapshot.capability is not Capability.ACTIVATIONS):
+                left_out[view.info.id] = view.info
+            else:
+                views.setdefault(view.info.id, view)
+    return list(views.values()), list(left_out.values())
 
-    Raises NotComparable for a commit without activations, or without a common probe.
-    """
-    left, right = (repository.snapshot(resolve(repository, revision)) for revision in (a, b))
-    out: dict[str, SiteShift] = {}
-    for kept, clusters, end in _shared(left, right, {probe.id: probe for _, probe in right.probes()}):
-        found = mean_shifts(_activations(left, kept), _activations(right, kept), clusters)
-        out |= {site: one for site, one in found.items() if site.endswith(end)}
-    return out
+
+def _commits(repository: Repository, text: str) -> tuple[list[str], bool]:
+    """The commits of one argument, oldest first, and whether it is a range."""
+    selected = select(repository, [text], alone=True)
+    found = list(selected.walk(repository.store.history.node))[::-1]
+    if not found:
+        raise UsageError(f"{text} holds no commit")
+    return found, not selected.named
 
 
 def _moved(
     view: SnapshotView, other: SnapshotView, probes: dict[str, Probe], found: dict[str, Axis]
 ) -> dict[str, Movement]:
     out: dict[str, Movement] = {}
-    for kept, clusters, end in _shared(view, other, probes):
-        sites = {site: one for site, one in found.items() if site.endswith(end)}
-        out |= movements(sites, _activations(view, kept), _activations(other, kept), clusters) if sites else {}
+    for shared in shared_states(view, other, probes):
+        out |= movements(found, shared.a, shared.b, shared.clusters)
     return out
-
-
-def _shared(
-    view: SnapshotView, other: SnapshotView, probes: Mapping[str, Probe]
-) -> Iterator[tuple[list[str], list[str | None], str]]:
-    """The probes that can be compared, with their clusters, at sites with each ending."""
-    common = [p for p in view.order if p in other.signatures.position and p in probes]
-    along = [p for p in common if view.reference_blobs.get(p) == other.reference_blobs.get(p)]
-    if not common:
-        raise NotComparable(f"commits {view.info.id[:10]} and {other.info.id[:10]} share no probe")
-    for kept, end in ((common, "/prompt"), (along, "/reference")):
-        if kept:
-            yield kept, [probes[p].cluster for p in kept], end
-
-
-def _activations(view: SnapshotView, probes: Sequence[str]) -> ActivationBlock:
-    evidence = RowReader(view.signatures).gather(probes) if probes else None
-    if evidence is None or evidence.activation is None:
-        raise NotComparable(f"commit {view.info.id[:10]} holds no activations")
-    return evidence.activation

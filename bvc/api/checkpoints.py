@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from bvc.results import Progress
 
 if TYPE_CHECKING:
     from bvc.capture.engine import Engine, FeatureEncoder
+    from bvc.capture.load import Loaded
 
 _TRAILER = "Bvc-Location"
 
@@ -151,6 +153,21 @@ def pair_recipe(repository: Repository, model: ModelIdentity, options: PairOptio
     recipe = make_recipe(repository.config, tokenizer_folder(model), overrides)
     recipe = replace(recipe, hookpoints=())
     return recipe if options.engine is None else replace(recipe, engine=options.engine.name)
+
+
+@contextmanager
+def loaded_model(repository: Repository, side: Checkpoint, options: PairOptions) -> Iterator[Loaded]:
+    """The model of a checkpoint in memory, for what asks it directly. Raises as `bvc.capture.load.load` does."""
+    from bvc.capture.load import Source, load
+
+    options.step("loading the model", 0, 1)
+    source = Source(side.identity, options.allow_pickle, options.trust_remote_code)
+    loaded = load(source, pair_recipe(repository, side.identity, options))
+    options.step("loading the model", 1, 1)
+    try:
+        yield loaded
+    finally:
+        loaded.release()
 
 
 def opener(

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bvc.api.checkpoints import Checkpoint, PairOptions, checkpoint_pair, pair_recipe
+from bvc.api.checkpoints import Checkpoint, PairOptions, checkpoint_pair, loaded_model
 from bvc.api.exclusive_found import Reading, described
 from bvc.api.exclusive_records import ExclusiveOptions
 from bvc.api.exclusive_streams import BATCH, Side, read_streams, source_of
@@ -18,7 +18,7 @@ from bvc.api.features_corpus import Corpus, corpus_of
 from bvc.api.refs import local_offset
 from bvc.capture.corpus import CorpusReader
 from bvc.capture.hookpoints import blocks_passed, layer_name
-from bvc.capture.load import Source, load, load_tokenizer
+from bvc.capture.load import Source, load_tokenizer
 from bvc.capture.prompts import Prompts
 from bvc.errors import BadInput, NotComparable, UsageError
 from bvc.exclusive import METHODS, ExclusiveFeatures, ExclusiveResult, ExclusiveSettings
@@ -194,25 +194,18 @@ def _run(repository: Repository, search: _Search, started: float) -> ExclusiveFe
 
 def _read_side(repository: Repository, search: _Search, side: int, texts: Sequence[PairedText], read: _Read) -> _Read:
     """Reads one model, the first one twice, and then lets go of it: two models are never in memory at once."""
-    how = search.how
-    recipe = pair_recipe(repository, search.sides[side].identity, how)
-    how.step("loading the model", 0, 1)
-    loaded = load(search.source(side), recipe)
-    how.step("loading the model", 1, 1)
-    try:
+    how, own = search.how, Side.second(texts) if side else Side.first(texts)
+    with loaded_model(repository, search.sides[side], how) as loaded:
         blocks = int(loaded.core.config.get_text_config().num_hidden_layers)
         layer = layer_name(blocks_passed(search.what.depth, blocks))
         reader = CorpusReader(loaded, layer, rows=_ROWS)
         reading = Reading(reader.lens(), reader.text)
         told = partial(how.step, f"tokens read by {search.sides[side].identity.name}")
-        own = Side.second(texts) if side else Side.first(texts)
         files = [replace(read.b, width=reader.width)] if side else [replace(f, width=reader.width) for f in read.firsts]
         read_streams(reader, own, files[0], told)
         if not side:
             again = CorpusReader(loaded, layer, rows=_ROWS_AGAIN)
             read_streams(again, own, files[1], partial(how.step, "tokens read again, for the null pair"))
-    finally:
-        loaded.release()
     layers, readings = (*read.layers, layer), (*read.readings, reading)
     if side:
         return replace(read, b=files[0], layers=layers, readings=readings)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from bvc.api.exclusive_texts import PairedText
-from bvc.capture.lens import LogitLens
+from bvc.capture.lens import Lens
 from bvc.exclusive import ExclusiveFeatures, ExclusiveLatent, ExclusiveSettings, PairYield, SeedCount
 from bvc.features.fired import Fired, fired_places
 from bvc.features.matching import ExclusiveFeature, ExclusiveSearch
@@ -25,7 +25,7 @@ _CONTEXT_TOKENS = 24
 class Reading:
     """What is kept of a model after it was read: which tokens directions raise, and the text of token ids."""
 
-    lens: LogitLens
+    lens: Lens
     text: Callable[[Sequence[int]], str]
 
 

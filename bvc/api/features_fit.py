@@ -5,19 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bvc.api.checkpoints import Checkpoint, PairOptions, find_checkpoint, pair_recipe
+from bvc.api.checkpoints import Checkpoint, PairOptions, find_checkpoint, loaded_model
 from bvc.api.features import store_dictionary
 from bvc.api.features_corpus import FitTexts, Streams, Window, fitted_on, loss_kept
 from bvc.api.features_records import FitOptions, FitResult
 from bvc.capture.corpus import CorpusReader
 from bvc.capture.hookpoints import blocks_passed, layer_name
-from bvc.capture.load import Source, load
 from bvc.dictionaries import DictionaryCard, LatentCard, StoredDictionary
 from bvc.errors import UnknownRevision
 from bvc.features.cached import CachedSource
@@ -64,7 +62,7 @@ def fit(repository: Repository, revision: str | None, what: FitOptions, how: Pai
     commit = resolve(repository, revision) if revision is not None else _root(repository)
     side = find_checkpoint(repository, commit, what.checkpoint, "--checkpoint PATH", how)
     corpus = fitted_on(repository.snapshot(commit), what)
-    with _loaded(repository, side, how) as loaded:
+    with loaded_model(repository, side, how) as loaded:
         layer = _layer(loaded, what.depth)
         reader = CorpusReader(loaded, layer)
         plan = _plan(side, corpus, layer, what, str(reader.device))
@@ -86,18 +84,6 @@ def _root(repository: Repository) -> str:
     if store.history.info(commit).snapshot is None:
         raise UnknownRevision("the first commit of HEAD's lineage records no model", hint="name a revision")
     return commit
-
-
-@contextmanager
-def _loaded(repository: Repository, side: Checkpoint, how: PairOptions) -> Iterator[Loaded]:
-    recipe = pair_recipe(repository, side.identity, how)
-    how.step("loading the model", 0, 1)
-    loaded = load(Source(side.identity, how.allow_pickle, how.trust_remote_code), recipe)
-    how.step("loading the model", 1, 1)
-    try:
-        yield loaded
-    finally:
-        loaded.release()
 
 
 def _layer(loaded: Loaded, depth: float) -> str:

@@ -12,6 +12,7 @@ from bvc.api.handle_project import ProjectHandle, Report, several
 if TYPE_CHECKING:
     from bvc.api.axes import AxisResult
     from bvc.api.identify_records import IdentifyResult
+    from bvc.api.shift import ShiftResult
     from bvc.compare.shift import SiteShift
     from bvc.results import DiffResult, NoiseResult, ProbeDetail, ProbeDiff
 
@@ -78,7 +79,7 @@ class CompareVerbs(ProjectHandle):
 
     def axis(self, first: str, second: str, revision: str = "HEAD", moved: str | Sequence[str] = ()) -> AxisResult:
         """The direction in which a commit tells probes tagged `first` from those tagged `second`, and how far all
-        probes moved along it to each of the commits `moved`."""
+        probes moved along it to each of the commits `moved` (a range stands for each of its commits)."""
         from bvc.api.axes import axis
 
         return axis(self.repository, first, second, revision, several(moved))
@@ -86,9 +87,21 @@ class CompareVerbs(ProjectHandle):
     def shift(self, a: str = "HEAD~1", b: str = "HEAD") -> dict[str, SiteShift]:
         """The mean shift of the hidden states from commit `a` to commit `b`, by site: length and direction with
         intervals, and how many directions the shifts of single probes span beyond chance."""
-        from bvc.api.axes import shift
+        from bvc.api.shift import shift
 
-        return shift(self.repository, a, b)
+        return shift(self.repository, a, b).sites
+
+    def features_shift(self, a: str | None = None, b: str | None = None, **options: Any) -> ShiftResult:
+        """`shift` with both commits (revisions as in `diff`) and the site that leads; with `tokens` also the tokens
+        that the shift promotes and demotes.
+
+        `options` are the fields of `bvc.api.shift.ShiftOptions` (tokens, checkpoint) and of
+        `bvc.api.checkpoints.PairOptions`.
+        """
+        from bvc.api.checkpoints import divided
+        from bvc.api.shift import ShiftOptions, shift
+
+        return shift(self.repository, a, b, *divided(options, ShiftOptions))
 
     def noise_learn(self, pairs: Sequence[tuple[str, str]], level: str = "N1") -> NoiseResult:
         """Remembers that in each pair the second revision differs from the first by a benign update (N1 or N2)."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from bvc.api.shift_log import logged_shift
 from bvc.errors import NotComparable, UnknownRevision, UsageError
 from bvc.records import CommitInfo, LogEntry, LogStat
 from bvc.repository.repository import Repository
@@ -48,7 +49,7 @@ def _entries(repository: Repository, stat: bool) -> Callable[[str], LogEntry]:
 
     def entry(commit: str) -> LogEntry:
         info = repository.store.history.info(commit)
-        summary = text_stat(repository, info) if stat else None
+        summary = _stat(repository, info) if stat else None
         return LogEntry(attached.merged(info), names.get(commit, ()), summary)
 
     return entry
@@ -72,6 +73,12 @@ def decorations(repository: Repository) -> Mapping[str, tuple[str, ...]]:
 
 def _commit_of(repository: Repository, ref: str) -> str:
     return repository.store.refs.peel(ref) or ""
+
+
+def _stat(repository: Repository, info: CommitInfo) -> LogStat | None:
+    """What `log --stat` says of a commit against its first parent."""
+    counts = text_stat(repository, info)
+    return None if counts is None else replace(counts, shift=logged_shift(repository, info))
 
 
 def text_stat(repository: Repository, info: CommitInfo) -> LogStat | None:

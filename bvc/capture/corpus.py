@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from bvc.capture.hookpoints import find_blocks, layer_name
-from bvc.capture.lens import LogitLens
+from bvc.capture.lens import Lens
 from bvc.capture.load import Loaded, failures
 from bvc.capture.prompts import Prompts
 from bvc.capture.transformers_engine import prompts_of, room_of
@@ -70,8 +70,8 @@ class CorpusReader:
         config = loaded.core.config.get_text_config()
         blocks = find_blocks(loaded.core, int(config.num_hidden_layers))
         self._block = _block_of(blocks, layer)
+        self._loaded = loaded
         self._model = loaded.model
-        self._tokenizer = loaded.tokenizer
         self._prompts: Prompts = prompts_of(loaded)
         self.rows = rows
         self._window = min(window, room_of(loaded) or window)
@@ -108,9 +108,9 @@ class CorpusReader:
         """The text of token ids."""
         return self._prompts.decode(ids)
 
-    def lens(self) -> LogitLens:
+    def lens(self) -> Lens:
         """Which tokens directions of this stream raise. Outlives the model, of which it holds the unembedding."""
-        return LogitLens(self._model, self.width, self.text)
+        return Lens(self._loaded)
 
     def _encode(self, text: CorpusText) -> list[int]:
         if text.probe is None:

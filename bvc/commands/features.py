@@ -1,4 +1,4 @@
-"""`bvc features`: fit, ls, show, diff, exclusive, steer, export, import."""
+"""`bvc features`: fit, ls, show, diff, steer, export, import; the others are beside this file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bvc.cli.numbers import strengths
 from bvc.cli.pair_options import hub_cache, loading_options
 from bvc.cli.session import Session
 from bvc.commands.features_exclusive import exclusive
+from bvc.commands.features_shift import axis, shift
 
 _EXAMPLES = """
 bvc features fit
@@ -245,5 +246,5 @@ def import_(session: Session, /, folder: Path, **options: Any) -> None:
         session.page(render.render_dictionary(stored, session.screen))
 
 
-for _verb in (fit, ls, show, diff, exclusive, steer, export, import_):
+for _verb in (fit, ls, show, diff, exclusive, shift, axis, steer, export, import_):
     command.add_command(_verb)

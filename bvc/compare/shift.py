@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bvc.compare.activation import common_sites
+from bvc.compare.holm import holm
 from bvc.compare.phrase_test import row_units
 from bvc.compare.tails import t_quantile
 from bvc.evidence import ActivationBlock
@@ -21,7 +22,12 @@ from bvc.evidence import ActivationBlock
 LEVEL = 0.95
 FEWEST = 5
 """Units below which nothing is said about intervals and directions."""
+BEYOND = 0.01
+"""Holm's p-value over all sites up to which a site's shift counts as beyond noise."""
 RESAMPLES = 999
+_PER_SITE = 400
+"""Sign flips for each site that is tested: fewer could not get below `BEYOND` at many sites, half of which may be
+tested apart from the others."""
 _FLIPS = 199
 _MOST = 256
 """Units that the spectrum looks at; of more a fixed random part."""
@@ -82,37 +88,40 @@ def mean_shifts(
     """
     if len(a) != len(b) or (clusters is not None and len(clusters) != len(a)):
         raise ValueError(f"{len(a)} probes against {len(b)}, with {len(clusters or ())} clusters")
-    labels = row_units(len(a), clusters)
-    out = {}
-    for site in common_sites(a, b):
-        found = _site(site, a.vectors[site], b.vectors[site], labels, spectrum)
-        if found is not None:
-            out[site] = found
-    return out
+    units = site_units(a, b, row_units(len(a), clusters))
+    flips = max(RESAMPLES, _PER_SITE * len(units) - 1)
+    return {site: _site(site, found, flips, spectrum) for site, found in units.items()}
 
 
-def _site(
-    site: str, a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], spectrum: bool
-) -> SiteShift | None:
-    left, right = a.astype(np.float64), b.astype(np.float64)
-    kept = np.isfinite(left).all(1) & np.isfinite(right).all(1)
-    if not kept.any():
-        return None
-    left, right = left[kept], right[kept]
-    length = float((np.linalg.norm(left, axis=1).mean() + np.linalg.norm(right, axis=1).mean()) / 2) or 1.0
-    units = _units(right - left, labels[kept])
-    estimate = _Estimate.of(units)
+def beyond_noise(found: Mapping[str, SiteShift]) -> dict[str, float]:
+    """Holm's p-value of the shift at each site that has enough units to be tested; one of at most `BEYOND` is beyond
+    noise."""
+    tested = {site: one.p_value for site, one in found.items() if one.units >= FEWEST}
+    return dict(zip(tested, holm(np.array(list(tested.values()))).tolist(), strict=True))
+
+
+def leading(found: Mapping[str, SiteShift]) -> SiteShift | None:
+    """The site to name when one is named: of those beyond noise the one whose relative shift surely is the largest, by
+    the lower end of its interval. The largest estimate would rather be that of the noisiest site. None where no site is
+    beyond noise."""
+    p_values = beyond_noise(found)
+    shown = [found[site] for site, p_value in p_values.items() if p_value <= BEYOND]
+    return max(shown, key=lambda one: one.relative_ci or (0.0, 0.0), default=None)
+
+
+def _site(site: str, units: Units, flips: int, spectrum: bool) -> SiteShift:
+    estimate, length = _Estimate.of(units), units.length
     shown = units.count >= FEWEST
     norm_ci = estimate.interval() if shown else None
     return SiteShift(
         site=site,
-        probes=int(kept.sum()),
+        probes=int(units.sizes.sum()),
         units=units.count,
         mean=units.mean,
         norm=estimate.length(estimate.square),
         relative=estimate.length(estimate.square) / length,
         stability=estimate.cosine(estimate.square),
-        p_value=_flip_p_value(units) if shown else 1.0,
+        p_value=_flip_p_value(units, flips) if shown else 1.0,
         ci=None if norm_ci is None else (estimate.length(norm_ci[0]), estimate.length(norm_ci[1])),
         relative_ci=None
         if norm_ci is None
@@ -123,14 +132,18 @@ def _site(
 
 
 @dataclass(frozen=True)
-class _Units:
-    """Shifts added up by unit: `sums` [units, d] and `sizes` [units] (probes in each)."""
+class Units:
+    """Shifts of probes at one site added up by unit: `sums` [units, d], `sizes` [units] (probes in each), `labels`
+    [units] (which unit it is); `length` is the mean length of the states of both sides (1 where all are 0)."""
 
     sums: Values
     sizes: Values
+    labels: npt.NDArray[np.int64]
+    length: float
 
     @property
     def count(self) -> int:
+        """How many units there are."""
         return len(self.sizes)
 
     @property
@@ -140,14 +153,24 @@ class _Units:
         return out
 
 
-def _units(differences: Values, labels: npt.NDArray[np.int64]) -> _Units:
-    _, place = np.unique(labels, return_inverse=True)
-    count = int(place.max()) + 1
-    if count == len(differences):
-        return _Units(differences, np.ones(count))
-    sums = np.zeros((count, differences.shape[1]))
-    np.add.at(sums, place, differences)
-    return _Units(sums, np.bincount(place).astype(float))
+def site_units(a: ActivationBlock, b: ActivationBlock, labels: npt.NDArray[np.int64]) -> dict[str, Units]:
+    """The shifts from `a` to `b` at every common site, added up by `labels` [probes]; probes whose vectors are not
+    finite are left out, and so is a site without any other."""
+    found = {site: _units(a.vectors[site], b.vectors[site], labels) for site in common_sites(a, b)}
+    return {site: units for site, units in found.items() if units is not None}
+
+
+def _units(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> Units | None:
+    left, right = a.astype(np.float64), b.astype(np.float64)
+    kept = np.isfinite(left).all(1) & np.isfinite(right).all(1)
+    if not kept.any():
+        return None
+    left, right = left[kept], right[kept]
+    length = float((np.linalg.norm(left, axis=1).mean() + np.linalg.norm(right, axis=1).mean()) / 2) or 1.0
+    names, place = np.unique(labels[kept], return_inverse=True)
+    sums = np.zeros((len(names), left.shape[1]))
+    np.add.at(sums, place, right - left)
+    return Units(sums, np.bincount(place).astype(float), names, length)
 
 
 @dataclass(frozen=True)
@@ -161,7 +184,7 @@ class _Estimate:
     sizes: Values
 
     @classmethod
-    def of(cls, units: _Units) -> _Estimate:
+    def of(cls, units: Units) -> _Estimate:
         products = units.sums @ units.sums.T
         total = units.sizes.sum()
         raw = float(products.sum()) / total**2
@@ -205,16 +228,16 @@ class _Estimate:
         return self.square + float(low), self.square + float(high)
 
 
-def _flip_p_value(units: _Units) -> float:
+def _flip_p_value(units: Units, flips: int) -> float:
     """P(as long a sum of the units' shifts | signs of units at random)."""
-    signs = np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0]), (RESAMPLES, units.count))
+    signs = random_signs(np.random.default_rng(_SEED), (flips, units.count))
     products = units.sums @ units.sums.T
     flipped = np.einsum("ri,ij,rj->r", signs, products, signs, optimize=True)
     observed = float(products.sum())
-    return float((1 + (flipped >= observed * (1 - 1e-12)).sum()) / (RESAMPLES + 1))
+    return float((1 + (flipped >= observed * (1 - 1e-12)).sum()) / (flips + 1))
 
 
-def _spectrum(units: _Units) -> Spectrum:
+def _spectrum(units: Units) -> Spectrum:
     """Singular values against those of the same entries under random signs, which keep each entry's size and undo what
     they have in common (Hong, Sheng and Dobriban 2020, 2012.02985)."""
     rows = units.sums / units.sizes[:, None]
@@ -222,7 +245,7 @@ def _spectrum(units: _Units) -> Spectrum:
     if len(rows) > _MOST:
         rows = rows[np.sort(generator.choice(len(rows), _MOST, replace=False))]
     values = _singular(rows)
-    flips = np.stack([_singular(rows * _signs(generator, rows.shape)) for _ in range(_FLIPS)])
+    flips = np.stack([_singular(rows * random_signs(generator, rows.shape)) for _ in range(_FLIPS)])
     null = np.quantile(flips, LEVEL, axis=0, method="higher")
     inside = np.flatnonzero(values <= null * (1 + 1e-9))
     p_value = (1 + int((flips[:, 0] >= values[0] * (1 - 1e-9)).sum())) / (_FLIPS + 1)
@@ -230,7 +253,8 @@ def _spectrum(units: _Units) -> Spectrum:
     return Spectrum(tuple(values.tolist()), tuple(null.tolist()), directions, p_value)
 
 
-def _signs(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+def random_signs(generator: np.random.Generator, shape: tuple[int, ...]) -> Values:
+    """1 or -1, each as likely as the other."""
     return 2.0 * generator.integers(0, 2, shape).astype(np.float64) - 1.0
 
 

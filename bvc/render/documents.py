@@ -89,7 +89,8 @@ def _suites(snapshot: Snapshot) -> list[Json]:
 
 
 def _stat(stat: LogStat) -> Json:
-    return {"changed_text": stat.changed_text, "added": stat.added, "removed": stat.removed}
+    out: Json = {"changed_text": stat.changed_text, "added": stat.added, "removed": stat.removed}
+    return out if stat.shift is None else {**out, "shift": asdict(stat.shift)}
 
 
 def show_document(result: ShowResult) -> Json:

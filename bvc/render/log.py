@@ -7,8 +7,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from bvc.ids import short
-from bvc.records import BehaviorRate, LogEntry, LogStat
+from bvc.records import BehaviorRate, LogEntry, LogShift, LogStat
 from bvc.render.commits import decoration, heading, message_lines, plural
+from bvc.render.numbers import share
 from bvc.render.screen import Screen
 from bvc.render.text import clean
 
@@ -138,13 +139,23 @@ def _answers(entry: LogEntry, screen: Screen, most: int | None) -> list[str]:
 
 
 def stat_text(stat: LogStat, screen: Screen) -> str:
-    """`12 answers changed, 3 probes added, 1 removed` against the first parent."""
+    """`12 answers changed, 3 probes added, shift 12 % of layer.15/prompt [9, 15]` against the first parent."""
     parts = [screen.paint("yellow" if stat.changed_text else "", f"{plural(stat.changed_text, 'answer')} changed")]
     if stat.added:
         parts.append(screen.paint("green", f"{plural(stat.added, 'probe')} added"))
     if stat.removed:
         parts.append(screen.paint("red", f"{plural(stat.removed, 'probe')} removed"))
+    if stat.shift is not None:
+        parts.append(_shift(stat.shift, screen))
     return ", ".join(parts)
+
+
+def _shift(shift: LogShift, screen: Screen) -> str:
+    """How far hidden states moved together at the site that leads."""
+    if shift.site is None or shift.relative is None or shift.ci is None:
+        return screen.paint("dim", "no shift beyond noise")
+    low, high = map(share, shift.ci)
+    return f"shift {share(shift.relative)} % of {clean(shift.site)} [{low}, {high}]"
 
 
 def _with_graph(entries: Iterable[LogEntry], screen: Screen, body: Body, spaced: bool) -> Iterator[str]:

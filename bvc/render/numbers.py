@@ -26,7 +26,12 @@ def p_text(p_value: float, name: str = "p") -> str:
     """`p = 0.012`, or `p < 0.001`; `name` is "q" for a false discovery rate."""
     if not math.isfinite(p_value):
         return f"{name} undefined"
-    return f"{name} < 0.001" if p_value < 0.001 else f"{name} = {p_value:.2g}"
+    return f"{name} < 0.001" if p_value < 0.001 else f"{name} = {p_cell(p_value)}"
+
+
+def p_cell(p_value: float) -> str:
+    """The same without its name, for the cell of a table: `0.012`, `<0.001`."""
+    return "<0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
 def share(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +30,10 @@ class PairedBlock:
 class RowReader:
     """Rows of one tile grid by probe id; keeps the last few blocks, so that orders that differ a little stay cheap."""
 
-    def __init__(self, signatures: Signatures) -> None:
+    def __init__(self, signatures: Signatures, channels: Collection[str] | None = None) -> None:
+        """`channels` are those that are read; default all."""
         self._signatures = signatures
+        self._channels = channels
         self._blocks: dict[int, Evidence] = {}
 
     def row(self, probe: str) -> Evidence:
@@ -44,7 +46,7 @@ class RowReader:
         if index not in self._blocks:
             while len(self._blocks) >= _CACHED_BLOCKS:
                 del self._blocks[next(iter(self._blocks))]
-            self._blocks[index] = self._signatures.block(index)
+            self._blocks[index] = self._signatures.block(index, self._channels)
         return self._blocks[index]
 
     def gather(self, probes: Sequence[str]) -> Evidence:

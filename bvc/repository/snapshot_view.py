@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -278,11 +278,12 @@ class Signatures:
         except ValueError as error:
             raise DamagedObject("the chunk of token texts does not hold any", hint=_FSCK) from error
 
-    def block(self, index: int) -> Evidence:
-        """All channels of probe block `index`, each tile's checksum verified."""
+    def block(self, index: int, channels: Collection[str] | None = None) -> Evidence:
+        """All channels of probe block `index`, or some, each tile's checksum verified."""
         from bvc.repository.tiles import read_block
 
-        return read_block(self.store.chunks, self.manifests, index, len(self.order))
+        manifests = {c: m for c, m in self.manifests.items() if channels is None or c in channels}
+        return read_block(self.store.chunks, manifests, index, len(self.order))
 
 
 class Recaptures:

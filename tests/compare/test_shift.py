@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bvc.compare.shift import FEWEST, Signature, SiteShift, mean_shifts, signature
+from bvc.compare.shift import BEYOND, FEWEST, Signature, SiteShift, beyond_noise, leading, mean_shifts, signature
 from bvc.evidence import ActivationBlock
 from tests.engines import TEXTS, chat, opened, recipe
 from tests.tiny_models import tiny_model
@@ -82,6 +82,46 @@ def test_ignoring_clusters_would_claim_more() -> None:
         shared = np.repeat(rng.normal(size=(6, 16)), 5, axis=0) + 0.1 * rng.normal(size=(30, 16))
         rejected += mean_shifts(*blocks(shared), spectrum=False)[SITE].p_value <= 0.05
     assert rejected > 40
+
+
+def many_sites(shifted: dict[str, npt.NDArray[Any]]) -> dict[str, SiteShift]:
+    """The mean shifts of sites whose states are as long as each other's."""
+    states = {site: 20 * np.random.default_rng(0).normal(size=rows.shape) for site, rows in shifted.items()}
+    a = {site: rows.astype(np.float32) for site, rows in states.items()}
+    b = {site: (a[site] + rows).astype(np.float32) for site, rows in shifted.items()}
+    return mean_shifts(ActivationBlock(a), ActivationBlock(b), spectrum=False)
+
+
+def test_the_site_to_name_is_the_one_whose_shift_is_surely_the_largest() -> None:
+    rng = np.random.default_rng(0)
+    sure = 1.0 + 0.1 * rng.normal(size=(30, 16))
+    noisy = 1.2 + 3 * rng.normal(size=(30, 16))
+    small = 0.3 + 0.1 * rng.normal(size=(30, 16))
+    found = many_sites({"noisy": noisy, "sure": sure, "small": small})
+    assert found["noisy"].relative > found["sure"].relative > found["small"].relative
+    assert max(beyond_noise(found).values()) <= BEYOND
+    named = leading(found)
+    assert named is not None and named.site == "sure"
+
+
+@pytest.mark.parametrize(("sites", "runs", "most"), [(1, RUNS, 8), (6, 100, 4)])
+def test_a_site_is_named_in_a_hundredth_of_nulls_however_many_there_are(sites: int, runs: int, most: int) -> None:
+    named = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        named += leading(many_sites({f"s{n:02}": rng.normal(size=(12, 8)) for n in range(sites)})) is not None
+    assert named <= most  # the mean, and 3 standard deviations
+
+
+def test_a_shift_can_be_beyond_noise_at_any_number_of_sites() -> None:
+    rng = np.random.default_rng(1)
+    halves = [many_sites({f"s{n:02}{end}": 1 + rng.normal(size=(20, 8)) for n in range(20)}) for end in "pr"]
+    assert max(beyond_noise(halves[0] | halves[1]).values()) <= BEYOND
+
+
+def test_sites_with_too_few_units_are_not_tested() -> None:
+    found = many_sites({"few": np.ones((FEWEST - 1, 4))})
+    assert beyond_noise(found) == {} and leading(found) is None and leading({}) is None
 
 
 def test_directions_beyond_the_null_are_counted() -> None:
