@@ -48,6 +48,8 @@ def identify(repository: Repository, what: IdentifyOptions, how: PairOptions) ->
         raise UsageError("give a checkpoint, or recorded answers with --outputs FILE", hint="see `bvc identify --help`")
     if (what.probes is not None and what.probes < 1) or not 0.5 < what.confidence < 1:
         raise UsageError("--probes takes a number from 1, --confidence one between 0.5 and 1")
+    if what.sampled and what.outputs is None:
+        raise UsageError("--sampled speaks of answers in a file", hint="give them with --outputs FILE")
     models = recorded_models(repository, what.against)
     if what.outputs is not None:
         return _by_outputs(repository, models, what.outputs, what, how)
@@ -104,7 +106,7 @@ def _by_outputs(
     from bvc.api.identify_subject import recorded_subject
 
     known = known_models(repository, models)
-    model, subject = recorded_subject(path, [one.view for one in known])
+    model, subject = recorded_subject(path, [one.view for one in known], sampled=what.sampled)
     probes = sorted(subject.sources)
     if what.probes is not None:
         probes = telling_probes(repository, known[0].view, probes, what.probes)

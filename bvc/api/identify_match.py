@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import log10
-from statistics import median
 
 from bvc.api.bands import benign_pairs, pair_distances
+from bvc.api.identify_draws import drawn_apart, notes_of_draws, refuse_without_draws, steps_apart
 from bvc.api.identify_records import CLOSER, FARTHER, STEP, UPDATE, Candidate, Kin
 from bvc.api.identify_subject import Subject
 from bvc.api.noise import source_blocks
 from bvc.api.noise_pairs import STEPS
 from bvc.api.sides import Records
-from bvc.compare.identify import LEAST, Pairs, Posterior, nearest, odds_of_same, posterior, reading
+from bvc.compare.identify import LEAST, Pairs, Posterior, Reading, nearest, odds_of_same, posterior, reading
 from bvc.compare.measure import Moved, measure
-from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
+from bvc.compare.pairing import ACTIVATION, DRAWS, LOGPROB, TEXT, PairedBlock, ProbeSide, Side, Terms
 from bvc.compare.phrase_test import ALPHA
 from bvc.compare.shift import Signature, signature
 from bvc.compare.terms import settle_terms
@@ -47,18 +47,18 @@ class Known:
 
 @dataclass(frozen=True)
 class Matched:
-    """How one recorded model lies to the unknown one. `kin` are the distances that order models by nearness, in the
-    channel `by`; the signatures are mean hidden states on the probes of both."""
+    """How one recorded model lies to the unknown one: as it was `read`; by probe by how much the texts differ, and by
+    how much hidden states moved. `equal`: share of equal greedy answers. The signatures are mean hidden states on the
+    probes of both."""
 
     known: Known
-    channel: str
-    distances: ByProbe
-    equal: float
+    read: Reading
     texts: ByProbe
-    moved: ByProbe
-    covered: bool
-    reasons: tuple[str, ...]
-    signatures: tuple[Signature, Signature] | None
+    equal: float | None = None
+    moved: ByProbe = field(default_factory=dict)
+    covered: bool = False
+    reasons: tuple[str, ...] = ()
+    signatures: tuple[Signature, Signature] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,22 @@ def match(
     repository: Repository, subject: Subject, models: Sequence[Known], probes: Sequence[str], report: Report
 ) -> Match:
     """Compares the unknown model with all of `models` on `probes`. Raises NotComparable where none shares a probe with
-    it."""
+    it, or draws of one."""
     found: list[Matched] = []
     records = Records()
     for number, known in enumerate(models):
         report(Progress("comparing commits", number, len(models)))
         with suppress(NotComparable):
-            found.append(_compare(subject, known, probes, records))
+            compare = _compare_draws if subject.sampled else _compare
+            found.append(compare(subject, known, probes, records))
             records.only(known.view)
     report(Progress("comparing commits", len(models), len(models)))
+    if not found and subject.sampled:
+        refuse_without_draws(subject, [known.view for known in models], probes)
     if not found:
         raise NotComparable("no recorded commit was captured on probes that this model answered")
     background = _Background(repository, found, probes)
-    chances = posterior({_key(m): odds_of_same(reading(m.channel, m.distances), background.pairs(m)) for m in found})
+    chances = posterior({_key(m): odds_of_same(m.read, background.pairs(m)) for m in found})
     tables, by = _kinships(found)
     kin = nearest({_key(m): table for m, table in zip(found, tables, strict=True)}, _clusters(found, probes))
     closest = next(m for m in found if _key(m) == kin.model)
@@ -97,8 +100,14 @@ def match(
         candidates=tuple(sorted(candidates, key=_order)),
         none=chances.none,
         nearest=background.relation(closest, kin.confidence, by),
-        notes=() if subject.recipe is None else likeliest.reasons,
+        notes=_notes(subject, likeliest, models, found),
     )
+
+
+def _notes(subject: Subject, best: Matched, models: Sequence[Known], found: Sequence[Matched]) -> tuple[str, ...]:
+    if subject.sampled:
+        return notes_of_draws([m.known.view for m in found], len(models) - len(found))
+    return () if subject.recipe is None else best.reasons
 
 
 def _order(candidate: Candidate) -> tuple[float, float]:
@@ -129,8 +138,7 @@ def _compare(subject: Subject, known: Known, probes: Sequence[str], records: Rec
     scored = distances.channels.get(LOGPROB) if terms.table is not None else None
     return Matched(
         known=known,
-        channel=LOGPROB if scored else TEXT,
-        distances=scored or worded,
+        read=reading(LOGPROB if scored else TEXT, scored or worded),
         equal=sum(value == 0 for value in worded.values()) / len(worded),
         texts=worded,
         moved=_beyond(moved),
@@ -138,6 +146,11 @@ def _compare(subject: Subject, known: Known, probes: Sequence[str], records: Rec
         reasons=terms.reasons,
         signatures=_signatures(blocks, len(common)) if ACTIVATION in terms.channels else None,
     )
+
+
+def _compare_draws(subject: Subject, known: Known, probes: Sequence[str], records: Records) -> Matched:
+    read, apart = drawn_apart(subject, known.view, probes, records)
+    return Matched(known=known, read=read, texts=apart)
 
 
 def _side(view: SnapshotView, probes: Sequence[str], records: Records) -> Side:
@@ -186,7 +199,7 @@ def _kinships(found: Sequence[Matched]) -> tuple[list[ByProbe], str]:
     """
     if all(matched.moved for matched in found):
         return [matched.moved for matched in found], ACTIVATION
-    return [matched.texts for matched in found], TEXT
+    return [matched.texts for matched in found], DRAWS if found[0].read.channel == DRAWS else TEXT
 
 
 def _clusters(found: Sequence[Matched], probes: Sequence[str]) -> dict[str, str]:
@@ -209,12 +222,12 @@ def _candidate(matched: Matched, chances: Posterior, kinship: float, direction: 
         commit=matched.known.view.info,
         commits=matched.known.commits,
         probability=chances.models[key],
-        channel=matched.channel,
-        distance=median(matched.distances.values()),
+        channel=matched.read.channel,
+        distance=max(0.0, matched.read.distance),
         equal=matched.equal,
-        kinship=kinship,
+        kinship=max(0.0, kinship),
         direction=direction,
-        probes=len(matched.distances),
+        probes=matched.read.probes,
     )
 
 
@@ -230,20 +243,19 @@ class _Background:
         compared = {commit for m in found for commit in m.known.commits}
         self._steps = [(a, b) for a, b in known.steps if {a, b} <= compared and not _one_model(repository, a, b)]
         self._learned = [(a, b) for level, a, b in known.learned if level == N1]
-        self._read: dict[tuple[str, str, str], ByProbe] = {}
+        self._known: dict[tuple[str, str, str], Reading | None] = {}
 
     def pairs(self, matched: Matched) -> Pairs:
         """What stands for pairs of this channel."""
-        steps = [table for a, b in self._steps if (table := self._table(a, b, matched.channel))]
-        others = [reading(matched.channel, table).value for table in steps]
-        noise = self._noise if matched.channel == LOGPROB else []
-        return Pairs(matched.channel, noise, others, matched.covered)
+        channel = matched.read.channel
+        others = [read.value for read in self._readings(self._steps, channel)]
+        return Pairs(channel, self._noise if channel == LOGPROB else [], others, matched.covered)
 
     def relation(self, matched: Matched, confidence: float, by: str) -> Kin:
         """How far the nearest model is, against benign updates, or else the steps of the lineage."""
-        commit, own = matched.known.view.info, median(matched.distances.values())
+        commit, own = matched.known.view.info, matched.read.distance
         for level, pairs in ((N1, self._learned), (STEPS, self._steps)):
-            drifts = [median(table.values()) for a, b in pairs if (table := self._table(a, b, matched.channel))]
+            drifts = [read.distance for read in self._readings(pairs, matched.read.channel)]
             p_value = drift_p_value(own, drifts)
             if p_value is not None:
                 near = UPDATE if level == N1 else STEP
@@ -251,15 +263,20 @@ class _Background:
                 return Kin(commit, confidence, by, relation, level, p_value)
         return Kin(commit, confidence, by)
 
-    def _table(self, a: str, b: str, channel: str) -> ByProbe:
-        """Distances of a pair on the probes asked; empty for a pair that cannot be measured."""
-        key = (a, b, channel)
-        if key not in self._read:
-            table: ByProbe = {}
-            with suppress(BvcError):
-                table = pair_distances(self._repository, a, b).channels.get(channel, {})
-            self._read[key] = {probe: value for probe, value in table.items() if probe in self._probes}
-        return self._read[key]
+    def _readings(self, pairs: Iterable[tuple[str, str]], channel: str) -> list[Reading]:
+        """Of the pairs that can be measured on the probes asked."""
+        for a, b in pairs:
+            if (a, b, channel) not in self._known:
+                with suppress(BvcError):
+                    self._known[a, b, channel] = self._measured(a, b, channel)
+        return [read for a, b in pairs if (read := self._known.get((a, b, channel))) is not None]
+
+    def _measured(self, a: str, b: str, channel: str) -> Reading | None:
+        if channel == DRAWS:
+            return steps_apart(self._repository.snapshot(a), self._repository.snapshot(b), self._probes)
+        table = pair_distances(self._repository, a, b).channels.get(channel, {})
+        asked = {probe: value for probe, value in table.items() if probe in self._probes}
+        return reading(channel, asked) if asked else None
 
 
 def _one_model(repository: Repository, a: str, b: str) -> bool:

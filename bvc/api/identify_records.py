@@ -25,7 +25,8 @@ class IdentifyOptions:
     """What is to be identified: a `checkpoint`, or the answers in the file `outputs`.
 
     `against` are the revisions (or ranges) to compare with (default: all that branches, tags and HEAD reach); `probes`
-    how many probes are asked or compared at most; an answer is given from `confidence` on.
+    how many probes are asked or compared at most; an answer is given from `confidence` on. `sampled`: all answers to a
+    probe are draws, and are compared with the commits' draws.
     """
 
     checkpoint: str | None = None
@@ -33,6 +34,7 @@ class IdentifyOptions:
     against: Sequence[str] = ()
     probes: int | None = None
     confidence: float = CONFIDENCE
+    sampled: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Candidate:
     that the unknown model is this one.
 
     `distance` is the median over `probes` in the unit of `channel` ("logprob": nats per token; "text": share of words
-    that differ; None where the weights decided), `equal` the share of equal greedy answers, `kinship` the distance that
+    that differ; None where the weights decided), or for "draws" the share of their differences that is due to the
+    models; `equal` is the share of equal greedy answers (None for draws), `kinship` the distance that
     orders models by nearness. `direction`: the cosine of its mean shift of hidden states, away from the oldest model
     compared, with the unknown one's; None where that cannot be said.
     """
@@ -62,9 +65,9 @@ class Kin:
     """The recorded model that the unknown one is nearest to, with the share of resamples of probes that say so.
 
     `by`: "activation", what is left of the shift of the prompts' hidden states when the part that all probes share is
-    taken off, or "text". `relation` is how far that is, against `level` ("N1": benign updates that the user trusts;
-    "steps": those of this lineage): "closer", "update", "step" or "farther"; None without enough of them. `p_value`:
-    that one of them moves a model at least as far.
+    taken off, "text" or "draws". `relation` is how far that is, against `level` ("N1": benign updates that the user
+    trusts; "steps": those of this lineage): "closer", "update", "step" or "farther"; None without enough of them.
+    `p_value`: that one of them moves a model at least as far.
     """
 
     commit: CommitInfo

@@ -37,7 +37,7 @@ _KEPT = 4
 @dataclass(frozen=True)
 class Subject:
     """What is known of the unknown model, by probe id. `recipe` is None where it is not known how the answers came
-    about; `ran`: probes that a model answered now."""
+    about; `ran`: probes that a model answered now; `sampled`: of its answers only the draws count."""
 
     sources: Mapping[str, Source]
     recipe: Recipe | None
@@ -46,6 +46,7 @@ class Subject:
     table: Table | None = None
     ran: int = 0
     notes: tuple[str, ...] = ()
+    sampled: bool = False
 
     def side(self, probes: Sequence[str]) -> Side:
         """The part of it that `probes` show, as a comparison takes it."""
@@ -80,8 +81,10 @@ def captured_subject(
     return Subject(sources, run.recipe, capability, model.tokenizer, table, run.captured, run.notes)
 
 
-def recorded_subject(path: Path, views: Sequence[SnapshotView]) -> tuple[ModelIdentity, Subject]:
-    """The answers in a file, matched to the probes of the snapshots `views`.
+def recorded_subject(
+    path: Path, views: Sequence[SnapshotView], *, sampled: bool = False
+) -> tuple[ModelIdentity, Subject]:
+    """The answers in a file, matched to the probes of the snapshots `views`; with `sampled` each of them is a draw.
 
     Raises BadInput with file and line for rows that cannot be used, NotComparable where none asks what a recorded probe
     asks.
@@ -90,7 +93,7 @@ def recorded_subject(path: Path, views: Sequence[SnapshotView]) -> tuple[ModelId
     run = read_outputs(path, printable(path.stem).strip() or "model", list(suites.values()))
     asked = {probe.id for suite in suites.values() for probe in suite.probes}
     strange = len(run.outputs.keys() - asked)
-    held = {p: Held(outputs) for p, outputs in run.outputs.items() if p in asked}
+    held = {p: Held(_all_drawn(o) if sampled else o) for p, o in run.outputs.items() if p in asked}
     if not held:
         raise NotComparable(
             f"no row of {path} asks what a recorded probe asks",
@@ -99,7 +102,11 @@ def recorded_subject(path: Path, views: Sequence[SnapshotView]) -> tuple[ModelId
     what = "1 row asks" if strange == 1 else f"{strange} rows ask"
     notes = (f"{what} what no recorded probe asks",) if strange else ()
     sources = dict.fromkeys(held, Fresh(held.__getitem__))
-    return run.identity, Subject(sources, None, Capability.TEXT, notes=notes)
+    return run.identity, Subject(sources, None, Capability.TEXT, notes=notes, sampled=sampled)
+
+
+def _all_drawn(outputs: Outputs) -> Outputs:
+    return replace(outputs, draws=(outputs.greedy, *outputs.draws))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _EXAMPLES = """
 bvc identify downloads/checkpoint-400
 bvc identify checkpoint-400 --against main~5..main --probes 16
 bvc identify --outputs answers.jsonl
+bvc identify --outputs answers.jsonl --sampled
 bvc identify checkpoint-400 --json
 """
 
@@ -25,7 +26,11 @@ bvc identify checkpoint-400 --json
 @click.argument("checkpoint", required=False)
 @click.option(
     "--outputs", metavar="FILE", type=click.Path(dir_okay=False),
-    help="Greedy answers of an unknown model instead, as for `bvc commit --outputs`.",
+    help="Answers of an unknown model instead, as for `bvc commit --outputs`: greedy ones, the first of each probe.",
+)  # fmt: skip
+@click.option(
+    "--sampled", is_flag=True,
+    help="The answers in FILE are sampled, several to a probe: compare them with the draws of the commits.",
 )  # fmt: skip
 @click.option(
     "--against", metavar="REV", multiple=True, shell_complete=completion.revisions,
@@ -52,8 +57,9 @@ def command(session: Session, /, checkpoint: str | None, **options: Any) -> int:
     the recorded probes under the recipe of the newest commit, and is compared with every recorded model: the answer is
     one of these, or none of them and which is nearest, each with its probability. Nothing is committed.
 
-    With --outputs the answers of a model behind an API are compared by their text alone; they must be greedy
-    (temperature 0).
+    With --outputs the answers of a model behind an API are compared by their text alone. They must be greedy
+    (temperature 0); or sampled, with --sampled, as the draws of the commits are: at their temperature, with as many
+    tokens at most.
 
     Exit codes: 0 there is an answer; 3 neither answer reaches --confidence.
     """

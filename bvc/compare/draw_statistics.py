@@ -50,12 +50,12 @@ def statistics(evidence: DrawEvidence, permutations: int, seed: int, tilt: float
     direction, mixtures = np.zeros(size), np.zeros((3, size))
     shift = np.zeros((size, _SHIFT_WIDTH))
     energies: list[Floats] = []
-    for chunk in _chunks(evidence, permutations, seed, tilt):
+    for chunk in chunks(evidence, permutations, seed, tilt):
         if evidence.scored:
             direction += _direction(chunk)
             mixtures += _mixtures(chunk)
         features = _residual(chunk.block.features(chunk.rows), chunk.block.scores[chunk.rows])
-        energies.append(_energy(chunk.labels, features))
+        energies.append(energy(chunk.labels, features))
         shift += _shift(chunk, features)
     out = {DIRECTION: np.abs(direction), RATES: _joined(mixtures)} if evidence.scored else {}
     if energies:
@@ -64,7 +64,8 @@ def statistics(evidence: DrawEvidence, permutations: int, seed: int, tilt: float
     return out
 
 
-def _chunks(evidence: DrawEvidence, permutations: int, seed: int, tilt: float) -> Iterator[Chunk]:
+def chunks(evidence: DrawEvidence, permutations: int, seed: int, tilt: float = 0.0) -> Iterator[Chunk]:
+    """The probes that some relabeling changes, with their labels as they are and relabeled `permutations` times."""
     generator = np.random.default_rng([seed, evidence.total])
     for block in evidence.blocks:
         rows = np.flatnonzero(_informative(block, evidence.coupled))
@@ -152,7 +153,7 @@ def _residual(features: Floats, scores: Floats) -> Floats:
     return left
 
 
-def _energy(labels: Weights, features: Floats) -> Floats:
+def energy(labels: Weights, features: Floats) -> Floats:
     """Squared distance of the two sides' mean sketches, [p, 1 + B]."""
     kernel = np.matmul(features, features.transpose(0, 2, 1))
     out: Floats = np.einsum("pbn,pbn->pb", np.matmul(labels, kernel), labels)

@@ -16,7 +16,8 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from bvc.compare.pairing import LOGPROB, TEXT
+from bvc.compare.draw_distance import DrawDistance
+from bvc.compare.pairing import DRAWS, LOGPROB, TEXT
 
 NEW = 0.5
 """Probability, before anything is looked at, that the model is none of those known; these share the rest."""
@@ -26,6 +27,12 @@ LEAST = 1e-8
 """Nats per token below which distances are not told apart: single precision in another order moves as much."""
 _FEWEST_BROAD = 0.1
 """Least share of "another model" for distances unlike any step of the lineage."""
+
+_HEAVY = 5
+"""Degrees of freedom of what chance does to the distance of draws: with few probes it falls further out than a normal
+deviate."""
+_UNEVEN = 1.5
+"""Standard deviation of what two models move a probe's draws apart, in units of its mean."""
 
 _GRID = np.linspace(-12.0, 12.0, 481)
 _LOG_EQUAL, _LOG_UNEQUAL = -np.logaddexp(0, _GRID), -np.logaddexp(0, -_GRID)
@@ -64,18 +71,28 @@ class Law:
 @dataclass(frozen=True)
 class Reading:
     """How far two models lie apart on some `probes`, as one number. Log-probs: log10 of the median over probes of the
-    distance in nats per token. Texts: minus the log odds of the share of equal answers, which are `equal`."""
+    distance in nats per token. Texts: minus the log odds of the share of equal answers, which are `equal`. Draws: log10
+    of the share of their differences that is due to the models, as it was found or its `error`, whichever is larger.
+
+    `distance` is the same for people: the median in nats per token, that of the shares of words that differ, or the
+    share as it was found, which chance may make negative."""
 
     channel: str
     value: float
     probes: int
+    distance: float
     equal: int = 0
+    error: float = 0.0
 
     def likelihood(self, density: Callable[[Values], Values]) -> float:
         """Of what was read, where the true value lies as `density` says: log-probs are taken as they are, the number of
-        equal texts as binomial."""
+        equal texts as binomial, the share of draws with its error."""
         if self.channel == LOGPROB:
             return float(density(np.array([self.value]))[0])
+        if self.channel == DRAWS:
+            true = np.exp(_GRID * log(10))
+            errors = np.hypot(self.error, true * _UNEVEN / sqrt(self.probes))
+            return float((density(_GRID) * _CHANCE.density((self.distance - true) / errors) / errors).sum())
         return float(
             (density(_GRID) * np.exp(self.equal * _LOG_EQUAL + (self.probes - self.equal) * _LOG_UNEQUAL)).sum()
         )
@@ -86,13 +103,26 @@ def reading(channel: str, distances: ByProbe) -> Reading:
     that is neither "logprob" nor "text"."""
     if not distances:
         raise ValueError("no probe to read a distance from")
-    count = len(distances)
+    count, middle = len(distances), median(distances.values())
     if channel == LOGPROB:
-        return Reading(channel, log10(max(median(distances.values()), LEAST)), count)
+        return Reading(channel, log10(max(middle, LEAST)), count, middle)
     if channel != TEXT:
         raise ValueError(f"distances of {channel} say nothing of identity")
     equal = sum(value == 0 for value in distances.values())
-    return Reading(channel, log((count - equal + 0.5) / (equal + 0.5)), count, equal)
+    return Reading(channel, log((count - equal + 0.5) / (equal + 0.5)), count, middle, equal)
+
+
+def draws_reading(found: Sequence[DrawDistance]) -> Reading:
+    """The reading of a pair from the distance of its draws, or from several that were found of parts of them. Raises
+    ValueError without one."""
+    if not found:
+        raise ValueError("no draws to read a distance from")
+    share, error = (sum(values) / len(found) for values in zip(*((one.share, one.error) for one in found), strict=True))
+    probes = min(len(one.probes) for one in found)
+    return Reading(DRAWS, log10(max(share, error)), probes, share, error=error)
+
+
+_CHANCE = Law(0.0, 1.0, _HEAVY)
 
 
 @dataclass(frozen=True)
@@ -138,6 +168,14 @@ _SCALES = {
         elsewhere=(Law(-4.0, 1.0, 10), Law(-0.5, 0.9, 10)),
         other=Law(2.2, 1.0, 3),
         broad=Broad(-1.0, 6.0, 0.6),
+        least=0.5,
+    ),
+    # Share of what sets draws apart. The same arithmetic: nothing; another number type: as little as a light touch.
+    DRAWS: _Scale(
+        same=Law(-5.0, 1.0, 10),
+        elsewhere=(Law(-5.0, 1.0, 10), Law(-3.5, 0.7, 10)),
+        other=Law(-1.5, 0.7, 3),
+        broad=Broad(-3.5, 0.0, 1 / log(10)),
         least=0.5,
     ),
 }

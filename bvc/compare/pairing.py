@@ -15,6 +15,8 @@ from bvc.records import Capability, Outputs, Recipe, Reference
 TEXT, LOGPROB, ACTIVATION = "text", "logprob", "activation"
 CHANNELS = (TEXT, LOGPROB, ACTIVATION)
 """Channels in the order in which the capability levels add them."""
+DRAWS = "draws"
+"""The sampled answers of the text channel."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bvc.compare.tails import LEAST_TAIL, t_inside
+
 _PERMUTATIONS = 999
 _SEED = 20_250_101
 """Fixed, so that the same captures always give the same p-value."""
@@ -108,15 +110,7 @@ def _p_value(ranks: npt.NDArray[np.float64], null: int) -> float:
 
 
 def student_tail(scores: Column, freedom: int) -> Column:
-    """P(T ≥ score) [n] for Student's t with `freedom` (1, 2, …) degrees of freedom, by its finite series."""
+    """P(T ≥ score) [n] for Student's t with `freedom` (1, 2, …) degrees of freedom."""
     angle = np.arctan(scores / np.sqrt(freedom))
-    cosine = np.cos(angle)
-    odd = freedom % 2
-    term = cosine if odd else np.ones_like(cosine)
-    series = term if freedom > 1 else np.zeros_like(cosine)
-    for k in range(2 + odd, freedom, 2):
-        term = term * cosine**2 * ((k - 1) / k)
-        series = series + term
-    inside = (angle + np.sin(angle) * series) / np.pi if odd else np.sin(angle) * series / 2
-    out: Column = np.clip(0.5 - inside, 1e-16, 1.0)
+    out: Column = np.clip(0.5 - t_inside(angle, np.sin(angle), np.cos(angle), freedom), LEAST_TAIL, 1.0)
     return out

@@ -17,7 +17,7 @@ from bvc.api.identify_records import (
     IdentifyResult,
     Kin,
 )
-from bvc.compare.pairing import LOGPROB
+from bvc.compare.pairing import ACTIVATION, DRAWS, LOGPROB, TEXT
 from bvc.records import CommitInfo, Json
 from bvc.render.commits import plural
 from bvc.render.numbers import number, p_text, share
@@ -27,6 +27,12 @@ from bvc.render.text import clean, wrap
 
 _SHOWN = 10
 """Commits that are listed."""
+_UNITS = {LOGPROB: " nats", TEXT: " of words", DRAWS: " of spread"}
+_BY = {
+    ACTIVATION: "by what moved each prompt apart",
+    TEXT: "by the wording of the answers",
+    DRAWS: "by the wording of sampled answers",
+}
 _HEAD = ("probability", "commit", "distance", "equal answers", "subject")
 _RELATIONS = {
     CLOSER: "closer than {} are",
@@ -80,7 +86,8 @@ def _grounds(result: IdentifyResult) -> str:
     most = max(candidate.probes for candidate in result.candidates)
     models = plural(len(result.candidates), "recorded model")
     if result.method == BY_OUTPUTS:
-        return f"by its answers to {plural(most, 'probe')}, against {models}"
+        answers = "sampled answers" if result.candidates[0].channel == DRAWS else "answers"
+        return f"by its {answers} to {plural(most, 'probe')}, against {models}"
     how = f"{result.asked} of them captured now" if result.asked else "all of them captured before"
     return f"by its behavior on {plural(most, 'probe')} ({how}), against {models}"
 
@@ -95,8 +102,7 @@ def _table(result: IdentifyResult, screen: Screen) -> Iterator[str]:
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:
-    unit = " nats" if candidate.channel == LOGPROB else " of words"
-    distance = "" if candidate.distance is None else number(candidate.distance) + unit
+    distance = "" if candidate.distance is None else number(candidate.distance) + _UNITS[candidate.channel or TEXT]
     equal = "" if candidate.equal is None else f"{share(candidate.equal)} %"
     commit = candidate.commit
     return _probability(candidate.probability), commit.id[:10], distance, equal, clean(commit.subject)
@@ -104,8 +110,7 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
 
 def _nearest(kin: Kin) -> str:
     sure = f"in {share(kin.confidence)} % of resamples of the probes"
-    by = "by what moved each prompt apart" if kin.by == "activation" else "by the wording of the answers"
-    text = f"nearest: {_named(kin.commit)}, {sure}, {by}"
+    text = f"nearest: {_named(kin.commit)}, {sure}, {_BY[kin.by]}"
     if kin.relation is None or kin.level is None or kin.p_value is None:
         return text
     return f"{text}; {_RELATIONS[kin.relation].format(_LEVELS[kin.level])} ({p_text(kin.p_value)})"

@@ -69,7 +69,9 @@ def select(repository: Repository, revisions: Iterable[str], *, alone: bool = Fa
     `A` is all that A reaches; with `alone` it is that commit alone, which nothing leaves out, and `^A` is refused.
     Raises UsageError, and as `resolve` does.
     """
-    starts, hidden, named = [], [], []
+    starts: list[str] = []
+    hidden: list[str] = []
+    named: list[str] = []
     for text in revisions:
         span = parse_range(repository, text)
         if span is not None and span.symmetric:

@@ -23,8 +23,8 @@ def walk(starts: Iterable[str], node: NodeOf, hidden: Iterable[str] = ()) -> Ite
     A commit is given out when every commit of a greater generation that is reachable has been seen (`waiting` counts
     its children that are not yet given out), so a walk that is cut short has read little more than it gave.
     """
-    outside = _Below(hidden, node)
-    seen = {oid for oid in starts if oid not in outside}
+    below = _Below(hidden, node)
+    seen = set(below.leaves(starts))
     unexplored = [(-node(oid).generation, oid) for oid in seen]
     heapq.heapify(unexplored)
     waiting = dict.fromkeys(seen, 0)
@@ -34,9 +34,7 @@ def walk(starts: Iterable[str], node: NodeOf, hidden: Iterable[str] = ()) -> Ite
     def explore(generation: int) -> None:
         """Counts the children of every commit down to `generation`."""
         while unexplored and -unexplored[0][0] > generation:
-            for parent in node(heapq.heappop(unexplored)[1]).parents:
-                if parent in outside:
-                    continue
+            for parent in below.leaves(node(heapq.heappop(unexplored)[1]).parents):
                 waiting[parent] = waiting.get(parent, 0) + 1
                 if parent not in seen:
                     seen.add(parent)
@@ -54,8 +52,9 @@ def walk(starts: Iterable[str], node: NodeOf, hidden: Iterable[str] = ()) -> Ite
         oid = heapq.heappop(ready)[2]
         yield oid
         explore(node(oid).generation - 1)
-        for parent in dict.fromkeys(p for p in node(oid).parents if p not in outside):
-            waiting[parent] -= node(oid).parents.count(parent)
+        parents = below.leaves(node(oid).parents)
+        for parent in dict.fromkeys(parents):
+            waiting[parent] -= parents.count(parent)
             offer(parent)
 
 
@@ -68,7 +67,11 @@ class _Below:
         self._open = [(-node(oid).generation, oid) for oid in self._found]
         heapq.heapify(self._open)
 
-    def __contains__(self, oid: str) -> bool:
+    def leaves(self, oids: Iterable[str]) -> list[str]:
+        """Those of `oids` that are not among them."""
+        return [oid for oid in oids if not self._holds(oid)]
+
+    def _holds(self, oid: str) -> bool:
         generation = self._node(oid).generation if self._open else 0
         while self._open and -self._open[0][0] > generation:
             fresh = set(self._node(heapq.heappop(self._open)[1]).parents) - self._found

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bvc.api.identify_records import IdentifyResult
@@ -195,3 +196,107 @@ def test_the_mean_shift_between_two_commits(lineage: Project) -> None:
     assert all(site.probes == 12 and site.mean.any() for site in moved.values())
     still = lineage.repo.shift("HEAD~2", "HEAD~1")  # the same model twice
     assert all(site.norm == 0 and not site.mean.any() for site in still.values())
+
+
+# Sampled answers
+
+QUESTIONS = [f"probe {n}" for n in range(12)]
+
+
+def sampled_rows(seed: int, model: int, answers: int) -> list[dict[str, object]]:
+    """What a model answers to each probe, sampled: a few words of its own choice among all."""
+    rng = np.random.default_rng([seed, model])
+    words = {q: rng_of(q, model) for q in QUESTIONS}
+    return [
+        {"prompt": q, "outputs": [" ".join(words[q][n] for n in rng.integers(0, 12, 15)) for _ in range(answers)]}
+        for q in QUESTIONS
+    ]
+
+
+def rng_of(question: str, model: int) -> list[str]:
+    """The words with which a model answers a question; half of them are every model's."""
+    own = np.random.default_rng([QUESTIONS.index(question), model])
+    return [f"word{n}" for n in range(6)] + [f"word{n}" for n in own.integers(6, 60, 6)]
+
+
+def written(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Iterator[Project]:
+    """Three models with eight draws of each probe, and a last one with a greedy answer alone."""
+    made = Project(tmp_path / "project", probes=12)
+    for number in range(3):
+        rows = sampled_rows(0, number, 9)  # the first counts as the greedy one
+        made.repo.commit(outputs=written(tmp_path / f"m{number}.jsonl", rows), model=f"m{number}")
+    yield made
+    made.repo.close()
+
+
+def test_sampled_answers_are_compared_with_draws(drawn: Project, tmp_path: Path) -> None:
+    path = written(tmp_path / "unknown.jsonl", sampled_rows(1, 1, 6))
+    found = drawn.repo.identify(outputs=path, sampled=True, confidence=0.51)
+    assert found.answer == "same" and subjects(found) == {"m1"} and found.method == "outputs"
+    assert {(c.channel, c.equal, c.probes) for c in found.candidates} == {("draws", None, 12)}
+    assert sum(c.probability for c in found.candidates) + found.none == pytest.approx(1)
+    first, *others = found.candidates
+    assert first.distance is not None and first.distance < 0.05 < min(c.distance or 0 for c in others)
+    assert found.nearest is not None and (found.nearest.by, found.nearest.commit) == ("draws", first.commit)
+    assert found.nearest.confidence > 0.95
+
+
+def test_sampled_answers_of_a_stranger_are_none_of_them(drawn: Project, tmp_path: Path) -> None:
+    path = written(tmp_path / "unknown.jsonl", sampled_rows(1, 7, 6))
+    found = drawn.repo.identify(outputs=path, sampled=True)
+    assert (found.answer, found.commits) == ("new", ()) and found.none > 0.95
+    # As greedy answers, the first of each probe says that nothing is equal, whoever is asked.
+    path = written(tmp_path / "known.jsonl", sampled_rows(1, 1, 6))
+    assert drawn.repo.identify(outputs=path).candidates[0].equal == 0.0
+
+
+def test_one_answer_a_probe_is_enough_beside_several_draws(drawn: Project, tmp_path: Path) -> None:
+    path = written(tmp_path / "unknown.jsonl", sampled_rows(1, 1, 1))
+    found = drawn.repo.identify(outputs=path, sampled=True, probes=10)
+    assert found.candidates[0].probes == 10 and subjects_of(found)[0] == "m1"
+
+
+def subjects_of(found: IdentifyResult) -> list[str]:
+    return [c.commit.snapshot.model.name for c in found.candidates if c.commit.snapshot is not None]
+
+
+def test_models_without_draws_are_named_and_left_out(drawn: Project, tmp_path: Path) -> None:
+    rows = sampled_rows(0, 3, 1)
+    drawn.repo.commit(outputs=written(tmp_path / "m3.jsonl", rows), model="m3")
+    path = written(tmp_path / "unknown.jsonl", sampled_rows(1, 3, 6))
+    found = drawn.repo.identify(outputs=path, sampled=True)
+    assert "m3" not in subjects_of(found) and found.answer == "new"
+    assert any("1 recorded model has no draws" in note and "--more-draws" in note for note in found.notes)
+    with pytest.raises(NotComparable, match="no recorded commit has draws") as refused:
+        drawn.repo.identify(outputs=path, sampled=True, against="HEAD")
+    assert refused.value.hint is not None and "bvc capture" in refused.value.hint
+
+
+def test_draws_of_checkpoints_and_their_temperature(lineage: Project, tmp_path: Path) -> None:
+    """Commits of a run model say at which temperature they drew; draws that are added count."""
+    rows = [{"prompt": p, "outputs": [f"{t} {n}" for n in range(4)]} for p, t in said(lineage, "HEAD").items()]
+    path = written(tmp_path / "unknown.jsonl", rows)
+    with pytest.raises(NotComparable, match="no recorded commit has draws"):
+        lineage.repo.identify(outputs=path, sampled=True)
+    lineage.repo.capture("HEAD", engine=lineage.script.choice, more_draws=4)
+    found = lineage.repo.identify(outputs=path, sampled=True)
+    assert subjects_of(found) == ["three"]
+    assert "the commits' draws are of temperature 1: answers at another one look like another model's" in found.notes
+    assert any("2 recorded models have no draws" in note for note in found.notes)
+
+
+def test_what_sampled_answers_cannot_be_says_so(drawn: Project, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--sampled speaks of answers in a file"):
+        identify(drawn, "two", sampled=True)
+    made = Project(tmp_path / "few", probes=12)
+    made.repo.commit(outputs=written(tmp_path / "m.jsonl", sampled_rows(0, 0, 2)), model="m")
+    path = written(tmp_path / "unknown.jsonl", sampled_rows(1, 0, 1))
+    with pytest.raises(NotComparable, match="no probe has 3 draws"):
+        made.repo.identify(outputs=path, sampled=True)
+    made.repo.close()

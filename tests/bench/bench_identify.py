@@ -1,11 +1,13 @@
 """Does `bvc identify` name the right commit? Each commit of a real project in turn is taken for the unknown model.
 
     python -m tests.bench.bench_identify PROJECT
+    python -m tests.bench.bench_identify --simulated
 
 Itself: its captures are compared with all commits. Again: those of the few probes captured under another batch
 layout too. Hidden: it is left out of those compared, the answer must be "new", and the nearest a parent or child. Text:
 all of it once more with nothing but the greedy answers. No model is run. It needs a project (that of `bvc demo`, say),
-so `make bench` leaves it out.
+so `make bench` leaves it out. With --simulated it needs none: models that draw words, in made-up lineages, are told by
+their sampled answers (`bvc identify --outputs FILE --sampled`).
 """
 
 from __future__ import annotations
@@ -14,14 +16,19 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 import bvc
 from bvc.api.identify import known_models, recorded_models, telling_probes
 from bvc.api.identify_match import Known, Match, match
 from bvc.api.identify_subject import Subject
+from bvc.compare.draw_distance import draw_distance
+from bvc.compare.identify import Posterior
 from bvc.records import Capability
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
 from bvc.repository.snapshot_writer import Stored
+from tests.compare.draw_worlds import Lineage, beside, sampled
 
 SIZES = (4, 8, 16, 32)
 SURE = 0.95
@@ -121,6 +128,61 @@ def silent(_: object) -> None:
     """Takes progress and shows nothing."""
 
 
+LINEAGES, MODELS, ASKED, DRAWS = 20, 8, 32, 8
+SIMULATED_HEAD = (
+    "| step | answers a probe | question | right | undecided | wrong | likeliest model is right | none, on average |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+
+
+@dataclass
+class Told:
+    """Of some simulated lineages: how many answers were right, wrong and `open`, how often the model of the answers was
+    the likeliest one, and the probabilities of "none of these"."""
+
+    right: int = 0
+    wrong: int = 0
+    open: int = 0
+    first: int = 0
+    none: float = 0.0
+
+    def add(self, found: Posterior, truth: str | None) -> None:
+        best = max(found.models, key=found.models.__getitem__)
+        said = None if found.none >= SURE else best if found.models[best] >= SURE else ""
+        self.right += said == truth
+        self.open += said == ""
+        self.wrong += said not in (truth, "")
+        self.first += best == truth
+        self.none += found.none / LINEAGES
+
+
+def simulated() -> Iterator[str]:
+    """The rows of the table of sampled answers."""
+    for by in (0.3, 0.5):
+        for answers in (1, 4, 8):
+            itself, hidden, share = Told(), Told(), 0.0
+            for seed in range(LINEAGES):
+                rng = np.random.default_rng([seed, 1])
+                line = Lineage.grown(rng, models=MODELS, probes=ASKED, draws=DRAWS, by=by)
+                place = int(rng.integers(MODELS))
+                given = sampled(rng, line.models[place], answers)
+                itself.add(line.identify(given), str(place))
+                hidden.add(line.identify(given, hidden=place), None)
+                share += _share(rng, line) / LINEAGES
+            for name, told in (("itself", itself), ("hidden", hidden)):
+                likeliest = told.first if name == "itself" else ""
+                yield (
+                    f"| {share:.2f} | {answers} | {name} | {told.right} | {told.open} | {told.wrong} | {likeliest} "
+                    f"| {told.none:.2f} |"
+                )
+
+
+def _share(rng: np.random.Generator, line: Lineage) -> float:
+    """How far the first step of a lineage moves draws."""
+    found = draw_distance(beside(sampled(rng, line.models[0], 40), sampled(rng, line.models[1], 40)))
+    return 0.0 if found is None else found.share
+
+
 def main(project: str) -> None:
     """Prints one table."""
     with bvc.open(project) as repo:
@@ -133,5 +195,14 @@ def main(project: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("project", metavar="PROJECT", help="a project whose commits were captured")
-    main(parser.parse_args().project)
+    parser.add_argument("project", metavar="PROJECT", nargs="?", help="a project whose commits were captured")
+    parser.add_argument("--simulated", action="store_true", help="sampled answers of made-up models instead")
+    given = parser.parse_args()
+    if given.simulated:
+        print(f"{LINEAGES} lineages of {MODELS} models, {ASKED} probes, {DRAWS} draws a commit\n\n{SIMULATED_HEAD}")
+        for row in simulated():
+            print(row, flush=True)
+    elif given.project is None:
+        parser.error("give a project, or --simulated")
+    else:
+        main(given.project)

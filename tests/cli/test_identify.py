@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -44,6 +45,41 @@ def test_the_document_of_an_answer(project: Path, tmp_path: Path, bvc: Call) -> 
     validate(found)
     assert found["answer"] == "same" and found["candidates"][0]["equal"] == 1.0
     assert found["candidates"][0]["commit"] == found["commits"][0] == found["nearest"]["commit"]
+
+
+def with_draws(path: Path, word: str, seed: int, answers: int) -> str:
+    """Sampled answers: words about `word`, in an order of chance."""
+    random = Random(seed)
+    rows = [
+        {
+            "prompt": q,
+            "outputs": [" ".join(random.choices(["the", "sum", word, str(2 * n)], k=9)) for _ in range(answers)],
+        }
+        for n, q in enumerate(QUESTIONS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_sampled_answers(copied: Path, tmp_path: Path, bvc: Call) -> None:
+    mine = with_draws(tmp_path / "mine.jsonl", "is", 1, 6)
+    code, _, err = bvc("identify", "--outputs", mine, "--sampled")
+    assert code == 17 and "no recorded commit has draws" in err and "--more-draws" in err
+    for name, word in (("red", "is"), ("blue", "makes")):
+        drawn = with_draws(tmp_path / f"{name}.jsonl", word, 2, 9)
+        assert bvc("commit", "--outputs", drawn, "--model", name, "-m", f"draws {name}")[0] == 0
+    code, out, _ = bvc("identify", "--outputs", mine, "--sampled")
+    assert code == 3 and out.startswith("mine cannot be told: ") and "“draws red” with probability 0." in out
+    assert "by its sampled answers to 12 probes, against 2 recorded models\n" in out
+    assert " of spread" in out and "by the wording of sampled answers" in " ".join(out.split())
+    assert "4 recorded models have no draws of these probes" in " ".join(out.split())
+    code, out, _ = bvc("identify", "--outputs", mine, "--sampled", "--confidence", "0.51", "--json")
+    assert code == 0
+    found = json.loads(out)
+    validate(found)
+    assert (found["answer"], found["candidates"][0]["channel"], found["nearest"]["by"]) == ("same", "draws", "draws")
+    code, _, err = bvc("identify", "models/none", "--sampled")
+    assert code == 2 and "--outputs FILE" in err
 
 
 def test_hostile_names_and_subjects_are_spelled_out(copied: Path, tmp_path: Path, bvc: Call) -> None:

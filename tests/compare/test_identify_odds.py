@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import pytest
 
+from bvc.compare.draw_distance import DrawDistance
 from bvc.compare.identify import (
     LEAST,
     Pairs,
     Posterior,
+    Reading,
+    draws_reading,
     nearest,
     odds_of_same,
     posterior,
     reading,
     telling,
 )
-from bvc.compare.pairing import ACTIVATION, LOGPROB, TEXT
+from bvc.compare.pairing import ACTIVATION, DRAWS, LOGPROB, TEXT
+from tests.compare.draw_worlds import Lineage, sampled
 
 PROBES = [f"p{i:02d}" for i in range(40)]
 MODELS = [f"m{i}" for i in range(8)]
@@ -63,12 +68,43 @@ def equal_answers(rng: np.random.Generator, value: float) -> Mapping[str, float]
     return dict(zip(PROBES, (rng.random(len(PROBES)) < 1 / (1 + np.exp(-value))).astype(float).tolist(), strict=True))
 
 
-@pytest.mark.parametrize("world", [capture_world, text_world])
-def test_stated_probabilities_hold(world: object) -> None:
+def draws_world(seed: int) -> tuple[Posterior, str | None]:
+    """The same with sampled answers: the share of their differences that is due to the models, read with an error."""
+    rng = np.random.default_rng(seed)
+    center, error = rng.normal(-1.5, 0.4), 10 ** rng.uniform(-3, -1.7)
+    truth = str(rng.choice(MODELS)) if rng.random() < 0.5 else None
+    at = -5 + rng.normal() if rng.random() < 0.5 else -3.5 + 0.7 * rng.normal()
+    steps = [drawn(rng, center + 0.5 * rng.normal(), error).value for _ in range(7)]
+    odds = {}
+    for model in MODELS:
+        apart = center + 0.5 * rng.normal() if rng.random() < 0.9 else rng.uniform(-3.5, 0)
+        read = drawn(rng, at if model == truth else apart, error)
+        odds[model] = odds_of_same(read, Pairs(DRAWS, (), steps, covered=False))
+    return posterior(odds), truth
+
+
+def drawn(rng: np.random.Generator, exponent: float, error: float) -> Reading:
+    """What is read where the true share is 10 ** `exponent`."""
+    true = 10 ** min(exponent, 0.0)
+    share = true + float(np.hypot(error, true / np.sqrt(len(PROBES)))) * rng.normal()
+    return draws_reading([DrawDistance(share, error, dict.fromkeys(PROBES, share), 400)])
+
+
+World = Callable[[int], tuple[Posterior, str | None]]
+WORLDS = [capture_world, text_world, draws_world]
+
+
+@cache
+def runs_of(world: World) -> list[tuple[Posterior, str | None]]:
+    """What is found in many worlds, and what is true there."""
+    return [world(seed) for seed in range(RUNS)]
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_stated_probabilities_hold(world: World) -> None:
     """In every band of the probability stated for the likeliest answer, as many are right as it says."""
     stated, right = [], []
-    for seed in range(RUNS):
-        found, truth = world(seed)  # type: ignore[operator]
+    for found, truth in runs_of(world):
         said: dict[str | None, float] = {**found.models, None: found.none}
         best = max(said, key=lambda name: said[name])
         stated.append(said[best])
@@ -83,15 +119,40 @@ def test_stated_probabilities_hold(world: object) -> None:
             assert hits[band].mean() <= mean + 0.15
 
 
-@pytest.mark.parametrize("world", [capture_world, text_world])
-def test_none_of_these_is_said_falsely_in_at_most_a_twentieth(world: object) -> None:
-    runs = [world(seed) for seed in range(RUNS)]  # type: ignore[operator]
+@pytest.mark.parametrize("world", WORLDS)
+def test_none_of_these_is_said_falsely_in_at_most_a_twentieth(world: World) -> None:
+    runs = runs_of(world)
     recorded = [found for found, truth in runs if truth is not None]
     assert sum(found.none >= 0.95 for found in recorded) <= 0.05 * len(recorded)
     strangers = [found for found, truth in runs if truth is None]
     assert sum(max(found.models.values()) >= 0.95 for found in strangers) <= 0.05 * len(strangers)
-    told = sum(found.models[truth] >= 0.95 for found, truth in runs if truth is not None)
-    assert told >= (0.9 if world is capture_world else 0.3) * len(recorded)  # and it is not by saying nothing
+    # and it is not by saying nothing
+    if world is draws_world:  # a model hardly touched draws as the recorded one does: sure is only which it is not
+        assert sum(found.none >= 0.95 for found in strangers) >= 0.1 * len(strangers)
+        first = sum(found.models[truth] == max(found.models.values()) for found, truth in runs if truth is not None)
+        assert first >= 0.6 * len(recorded)
+    else:
+        told = sum(found.models[truth] >= 0.95 for found, truth in runs if truth is not None)
+        assert told >= (0.9 if world is capture_world else 0.3) * len(recorded)
+
+
+def test_sampled_answers_of_a_lineage_are_told_as_stated() -> None:
+    """From the texts on: four models with coupled draws, of which one answers anew, or one that was left out."""
+    itself: list[tuple[Posterior, str]] = []
+    hidden: list[Posterior] = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        line = Lineage.grown(rng, models=4, probes=16, draws=6, by=0.5)
+        place = int(rng.integers(4))
+        answers = sampled(rng, line.models[place], 4)
+        itself.append((line.identify(answers), str(place)))
+        hidden.append(line.identify(answers, hidden=place))
+    assert sum(found.none >= 0.95 for found, _ in itself) <= 0.05 * len(itself) + 2  # two standard errors
+    assert sum(max(found.models.values()) >= 0.95 for found in hidden) <= 0.05 * len(hidden) + 2
+    first = [found.models[truth] == max(found.models.values()) for found, truth in itself]
+    assert np.mean(first) > 0.9
+    assert np.mean([found.models[truth] for found, truth in itself]) > 0.4 > 3 * 0.125  # from an eighth before
+    assert np.mean([found.none >= 0.95 for found in hidden]) > 0.5
 
 
 STEPS = [-0.9, -0.6, -0.3, -0.95, 0.0, -0.6, -0.05]
@@ -143,6 +204,21 @@ def test_readings_refuse_what_they_cannot_read() -> None:
     with pytest.raises(ValueError, match="logprob against pairs of text"):
         odds_of_same(reading(LOGPROB, {"p": 1.0}), Pairs(TEXT))
     assert reading(LOGPROB, {"p": 0.0}).value == np.log10(LEAST)
+    with pytest.raises(ValueError, match="no draws"):
+        draws_reading([])
+
+
+def test_draws_that_lie_closer_make_a_model_likelier() -> None:
+    odds = []
+    for share in (0.5, 0.1, 0.03, 0.01, 0.0, -0.01):
+        read = draws_reading([DrawDistance(share, 0.004, dict.fromkeys(PROBES, share), 400)])
+        odds.append(odds_of_same(read, Pairs(DRAWS, (), [-1.3, -1.0, -1.6], covered=False)))
+    assert odds == sorted(odds) and odds[0] < 0.01 and odds[-1] > 5
+
+
+def test_draws_too_few_to_tell_leave_what_was_before() -> None:
+    read = draws_reading([DrawDistance(0.05, 0.3, dict.fromkeys(PROBES, 0.05), 80)])
+    assert 0.5 < odds_of_same(read, Pairs(DRAWS, (), [-1.3] * 5, covered=False)) < 2
 
 
 def test_the_nearest_comes_with_how_often_resamples_say_so() -> None:
