@@ -13,6 +13,7 @@ import pytest
 import bvc
 from bvc.api import latent_scores
 from bvc.api.behavior_diff import behavior_diffs
+from bvc.api.behavior_scores import Scorekeeper
 from bvc.api.bisect_settings import BisectSettings
 from bvc.bisection import BisectStatus
 from bvc.capture.engine import FeatureEncoder, ProbeRequest
@@ -465,6 +466,9 @@ def test_draws_are_not_counted(registered: Project) -> None:
     assert {probe.value for probe in test.probes} == {1.0}, "of the greedy answer alone"
     assert {answer.score.value for probe in test.probes for answer in probe.answers[1:]} == {None}
     assert "greedy answers" in test.probes[0].answers[1].score.why
+    repository = registered.repo.repository
+    scores = Scorekeeper(repository).scores(repository.snapshot(test.commit.id), test.behavior)
+    assert {row.draws for row in scores.values()} == {()}, "so that re-captures say how often a score flips, not draws"
 
 
 def test_features_added_later_are_scored(registered: Project) -> None:
