@@ -36,7 +36,7 @@ bvc log --format "%h %as %m %s"
 )
 @click.option("--oneline", is_flag=True, help="One line per commit.")
 @click.option("--graph", is_flag=True, help="Draw the lineage beside it.")
-@click.option("--stat", is_flag=True, help="Count the answers that changed since the first parent.")
+@click.option("--stat", is_flag=True, help="Count the answers that changed since the first parent, and show the shift.")
 @click.option(
     "--behavior",
     metavar="NAME",

@@ -1,4 +1,4 @@
-"""`features shift`, `features axis` and the shift in `log --stat` on the screen: what is said fits and steers nothing."""
+"""`features shift`, `features axis` and the shift in `log --stat` on the screen: it fits, and steers no terminal."""
 
 from __future__ import annotations
 
