@@ -79,7 +79,7 @@ class BehaviorJudge:
 
     @property
     def features(self) -> bool:
-        """Whether the behavior asks for a latent."""
+        """Whether the behavior asks for a latent, so that captures must have features."""
         return bool(self.behavior.latents)
 
     def lacks(self, commit: str) -> str | None:

@@ -54,19 +54,6 @@ class CaptureJudge(Protocol):
         """Whether further sampled answers say more."""
         ...
 
-    @property
-    def features(self) -> bool:
-        """Whether captures are judged by their features: then `lacks` says which a captured commit is without."""
-        ...
-
-    def lacks(self, commit: str) -> str | None:
-        """Why a commit cannot be judged as it is captured; None where it can, or is not captured."""
-        ...
-
-    def can_add(self) -> bool:
-        """Whether a capture that is made now has what captures may lack."""
-        ...
-
     def shown(self, commit: str) -> Shown | None:
         """What a commit's captures show; None where it has none that can be judged."""
         ...

@@ -91,8 +91,7 @@ def _ids(rows: Sequence[ProbeDiff]) -> tuple[str, ...]:
 class LikeJudge:
     """Judges a commit by the places of some probes between the two ends, both of which are captured."""
 
-    takes_draws = False
-    features = False
+    takes_draws: bool = False
 
     def __init__(self, repository: Repository, old: str, new: str, picks: Sequence[str]) -> None:
         self.repository = repository
@@ -105,14 +104,6 @@ class LikeJudge:
     def probes(self) -> Sequence[str]:
         """The ids of the probes that are judged."""
         return self._picks
-
-    def lacks(self, _commit: str) -> str | None:
-        """Nothing: features are not looked at."""
-        return None
-
-    def can_add(self) -> bool:
-        """There is nothing to add."""
-        return False
 
     def shown(self, commit: str) -> Shown | None:
         """The place of each picked probe; None for a commit without captures, or that cannot be compared."""

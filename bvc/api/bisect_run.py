@@ -92,7 +92,7 @@ def _visit(session: Session, found: Situation, number: int) -> None:
     told = f"asking {short(commit)} {subject} ({step.why}{search.doubt(found)})"
     session.visitor.report(Progress("visits", number, number + 1, told))
     probes = search.judge.probes()
-    if search.judge.features:
+    if search.by_features is not None:
         _capture(session, Wanted(commit, tuple(probes), 0, 1, features=True))
     else:
         _capture(session, wanted_answers(commit, search.shown(commit), probes, step.draws))

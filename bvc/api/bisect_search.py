@@ -85,6 +85,13 @@ class Search:
             return BehaviorJudge(self.repository, behavior_of(self.repository, settings), self.lineage.bad, self.tools)
         return None
 
+    @property
+    def by_features(self) -> BehaviorJudge | None:
+        """The judge, where it goes by the features of captures."""
+        settings = self.state.settings
+        judge = self.judge if isinstance(settings.behavior or settings.expr, str) else None
+        return judge if isinstance(judge, BehaviorJudge) and judge.features else None
+
     def check(self) -> None:
         """Raises UsageError for a judge that cannot be, NotComparable where ends must be read that are not captured."""
         settings = self.state.settings
@@ -96,10 +103,10 @@ class Search:
                     f"commit {end[:10]} is not captured, and --stored loads no model",
                     hint=f"`bvc capture {end[:10]}` captures it, or leave out --stored",
                 )
-            if self.judge is not None and self.judge.features:
-                self._check_features(end, self.judge)
+            if self.by_features is not None:
+                self._check_features(end, self.by_features)
 
-    def _check_features(self, end: str, judge: CaptureJudge) -> None:
+    def _check_features(self, end: str, judge: BehaviorJudge) -> None:
         """Raises NotComparable for an end whose features are asked for, and neither stored nor to be had."""
         lacks = judge.lacks(end)
         if not self.captured(end) and not judge.can_add():
@@ -107,7 +114,7 @@ class Search:
         if lacks is not None and not self._can_add(end, judge, stored=self.state.settings.stored):
             raise NotComparable(f"the ends cannot be judged: {lacks}")
 
-    def _can_add(self, commit: str, judge: CaptureJudge, *, stored: bool) -> bool:
+    def _can_add(self, commit: str, judge: BehaviorJudge, *, stored: bool) -> bool:
         return not stored and judge.can_add() and self.visitor.can_run(self.info(commit))
 
     def info(self, commit: str) -> CommitInfo:
@@ -278,9 +285,10 @@ class Search:
         return out
 
     def _left(self, commit: str, moving: float, *, stored: bool) -> int | None:
-        if self.judge is not None and self.judge.features:
-            lacks = not self.captured(commit) or self.judge.lacks(commit) is not None
-            return len(self.judge.probes()) if lacks and self._can_add(commit, self.judge, stored=stored) else 0
+        judge = self.by_features
+        if judge is not None:
+            lacks = not self.captured(commit) or judge.lacks(commit) is not None
+            return len(judge.probes()) if lacks and self._can_add(commit, judge, stored=stored) else 0
         runs = not stored and self.visitor.can_run(self.info(commit))
         if not self.captured(commit):
             return None if runs else 0

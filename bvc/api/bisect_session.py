@@ -159,8 +159,7 @@ class Session:
         if not search.captured(open_.commit):
             return
         shown = None if self.lacks_picks(state) else search.shown(open_.commit)
-        asked_features = search.judge is not None and search.judge.features
-        first = shown is not None if asked_features else open_.first == 0
+        first = open_.first == 0 if search.by_features is None else shown is not None
         if first or (shown is not None and complete(shown) > open_.first):
             self.note_visit(open_.commit, open_.first)
 
