@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bvc.api.checkpoints import Checkpoint, PairOptions, checkpoint_pair, loaded_model
+from bvc.api.checkpoints import Checkpoint, PairOptions, checkpoint_pair, loaded_model, pair_recipe
 from bvc.api.exclusive_found import Reading, described
 from bvc.api.exclusive_records import ExclusiveOptions
 from bvc.api.exclusive_streams import BATCH, Side, read_streams, source_of
@@ -161,7 +161,8 @@ def _run(repository: Repository, search: _Search, started: float) -> ExclusiveFe
     read = _Read(RowFile(search.folder / "a", 0), RowFile(search.folder / "again", 0), RowFile(search.folder / "b", 0))
     for side in (0, 1):
         read = _read_side(repository, search, side, texts, read)
-    source, again = source_of((read.a, read.b), texts), source_of((read.a, read.again), texts)
+    device = pair_recipe(repository, search.sides[0].identity, how).device
+    source, again = (source_of((read.a, other), texts, device) for other in (read.b, read.again))
     if search.method != "dedicated" and source.widths[0] != source.widths[1]:
         raise NotComparable(
             f"the method {search.method} needs streams of one width, not {' and '.join(map(str, source.widths))}",
@@ -173,7 +174,7 @@ def _run(repository: Repository, search: _Search, started: float) -> ExclusiveFe
         range(what.seeds),
         recapture=again,
         progress=lambda step, steps: how.step("steps of all fits", step, steps),
-        kept=RunFolder(search.folder),
+        kept=RunFolder(search.folder, device),
     )
     a, b = search.sides
     settings = ExclusiveSettings(

@@ -50,6 +50,6 @@ def read_streams(reader: CorpusReader, side: Side, file: RowFile, step: Step) ->
             step(starts[max(batch.windows) + 1], starts[-1])
 
 
-def source_of(files: Sequence[RowFile], texts: Sequence[PairedText]) -> PairedActivations:
-    """The rows of two files side by side, without those of outliers."""
-    return paired_rows(files, [len(text) for text in texts], BATCH)
+def source_of(files: Sequence[RowFile], texts: Sequence[PairedText], device: str | None = None) -> PairedActivations:
+    """The rows of two files side by side, without those of outliers, in batches on `device`."""
+    return paired_rows(files, [len(text) for text in texts], BATCH, device)

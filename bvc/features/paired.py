@@ -45,13 +45,15 @@ class PairedActivations:
     """A source of tensors at hand: `sides[s]` [n, width of s], all of the same rows and on one device.
 
     `texts` [n] says which text each row is from (None: each row is a text of its own, which makes every interval too
-    narrow where rows are tokens of longer texts). `rows` are the places of those that count (None: all).
+    narrow where rows are tokens of longer texts). `rows` are the places of those that count (None: all), `device` is
+    where batches go (None: they stay where the tensors are).
     """
 
     sides: tuple[Tensor, ...]
     texts: Tensor | None = None
     batch: int = 2048
     rows: Tensor | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(side) for side in self.sides} | (set() if self.texts is None else {len(self.texts)})
@@ -71,7 +73,8 @@ class PairedActivations:
         if seed is not None:
             order = order[torch.randperm(len(order), generator=torch.Generator().manual_seed(seed))]
         for part in torch.split(order.to(device), self.batch):
-            yield PairedBatch(tuple(side[part] for side in self.sides), texts[part])
+            to = device if self.device is None else self.device
+            yield PairedBatch(tuple(side[part].to(to) for side in self.sides), texts[part].to(to))
 
 
 def usual_rows(sides: Sequence[Tensor], limit: float = 2.0) -> Tensor:

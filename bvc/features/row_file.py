@@ -46,8 +46,11 @@ class RowFile:
         return flat.view(rows, self.width)
 
 
-def paired_rows(files: Sequence[RowFile], lengths: Sequence[int], batch: int) -> PairedActivations:
-    """The rows of several files side by side, without those of outliers; `lengths` are the rows of each text."""
+def paired_rows(
+    files: Sequence[RowFile], lengths: Sequence[int], batch: int, device: str | None = None
+) -> PairedActivations:
+    """The rows of several files side by side, without those of outliers, in batches on `device`; `lengths` are the rows
+    of each text."""
     sides = tuple(file.tensor() for file in files)
     texts = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    return PairedActivations(sides, texts, batch, usual_rows(sides))
+    return PairedActivations(sides, texts, batch, usual_rows(sides), device)

@@ -29,11 +29,13 @@ class RunFolder:
     not found."""
 
     folder: Path
+    device: str = "cpu"
+    """Where runs that are read go."""
 
     def get(self, pair: str, seed: int) -> Run | None:
         """A run that was finished before; None without one."""
         try:
-            with safe_open(self._path(pair, seed), "pt") as file:
+            with safe_open(self._path(pair, seed), "pt", self.device) as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
                 return _run(json.loads(file.metadata()["run"]), tensors)
         except (OSError, SafetensorError):
