@@ -35,6 +35,7 @@ from bvc.repository.exclusive import keep_exclusive, read_exclusive
 from bvc.repository.notes import NoteAuthor
 from bvc.repository.repository import Repository
 from bvc.repository.snapshot_view import SnapshotView
+from bvc.store.locks import FileLock
 
 _PASSES = 6
 """Times that the pairs are gone through where no number of steps is given."""
@@ -86,7 +87,8 @@ def features_exclusive(
 
     What a killed search left is gone on with by the same call, and what the same search found before is returned
     without running anything (not with `again`). Raises UsageError for options that cannot be, EngineError and BadInput
-    where a checkpoint cannot be found or read, NotComparable where the method does not fit the two models.
+    where a checkpoint cannot be found or read, NotComparable where the method does not fit the two models, Locked
+    where another process makes the same search.
     """
     started = time.monotonic()
     _check(what)
@@ -100,10 +102,11 @@ def features_exclusive(
             if (kept.a, kept.b) == (a, b) and _asked(search, kept):
                 return ExclusiveResult(sides[0].commit, sides[1].commit, kept, kept=True)
     folder.mkdir(parents=True, exist_ok=True)
-    found = _run(repository, search, started)
-    now = int(time.time())
-    keep_exclusive(repository.store, found, NoteAuthor(what.author, now, local_offset(now)))
-    shutil.rmtree(folder)
+    with FileLock(folder / "lock", "this search", timeout=0):
+        found = _run(repository, search, started)
+        now = int(time.time())
+        keep_exclusive(repository.store, found, NoteAuthor(what.author, now, local_offset(now)))
+        shutil.rmtree(folder)
     return ExclusiveResult(sides[0].commit, sides[1].commit, found, kept=False)
 
 

@@ -25,6 +25,7 @@ from bvc.ids import digest_value
 from bvc.repository.dictionaries import check_dictionary_name
 from bvc.repository.repository import Repository
 from bvc.repository.revisions import resolve
+from bvc.store.locks import FileLock
 
 if TYPE_CHECKING:
     from bvc.capture.load import Loaded
@@ -55,7 +56,7 @@ def fit(repository: Repository, revision: str | None, what: FitOptions, how: Pai
 
     What a killed fit left under `.bvc/bvc/tmp/features` is gone on with by the same call. Raises UsageError for a bad
     name, UnknownRevision, BadInput where the checkpoint is not found, the corpus cannot be read or is too small,
-    EngineError when the model fails.
+    EngineError when the model fails, Locked where another process makes the same fit.
     """
     started = time.monotonic()
     check_dictionary_name(what.name)
@@ -68,10 +69,11 @@ def fit(repository: Repository, revision: str | None, what: FitOptions, how: Pai
         plan = _plan(side, corpus, layer, what, str(reader.device))
         run = _Fit(reader, Streams(reader, corpus, what.tokens, what.fit_seed), plan, how)
         folder = _state(repository, plan, what)
-        fitted = _run(run, folder, what.tokens)
-        stored, cards = _described(run, fitted, corpus, what)
-    stored = store_dictionary(repository, stored, fitted.dictionary, cards, what.author)
-    shutil.rmtree(folder)
+        with FileLock(folder / "lock", "this fit", timeout=0):
+            fitted = _run(run, folder, what.tokens)
+            stored, cards = _described(run, fitted, corpus, what)
+            stored = store_dictionary(repository, stored, fitted.dictionary, cards, what.author)
+            shutil.rmtree(folder)
     return FitResult(side.commit, stored, time.monotonic() - started)
 
 

@@ -12,11 +12,12 @@ import pytest
 
 import bvc
 from bvc.cli.program import run
-from bvc.errors import ExitCode
+from bvc.errors import ExitCode, Locked
 from bvc.exclusive import ExclusiveResult
 from bvc.repository.exclusive import EXCLUSIVE, read_exclusive
 from bvc.repository.repository import Repository
 from bvc.results import Progress
+from bvc.store.locks import FileLock
 from tests.cli.test_documents import validate
 from tests.tiny_models import TEXT, tiny_adapter, tiny_model
 
@@ -139,6 +140,8 @@ def test_a_search_that_was_stopped_goes_on(copied: Path) -> None:
         search(4)
     (folder,) = (copied / ".bvc" / "bvc" / "tmp" / "features").iterdir()
     assert len(list(folder.glob("*.run"))) == 4
+    with FileLock(folder / "lock", "the test"), pytest.raises(Locked, match="this search is locked"):
+        search(9)
     (folder / "again").write_bytes((folder / "again").read_bytes()[:-50])
     found = search(9).search
     assert next(one.done for one in heard if one.what == "steps of all fits") == 4 * 80 + 1
