@@ -142,6 +142,8 @@ class ExclusiveFeatures:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ExclusiveFeatures:
         """From `to_json`. Raises KeyError, TypeError or ValueError for what is no such record."""
+        if data["settings"]["method"] not in METHODS:
+            raise ValueError("not a method")
         rest = {name: data[name] for name in ("texts", "tokens", "left_out")}
         return cls(
             a=str(data["a"]),

@@ -22,6 +22,8 @@ _PHRASES = 5
 _BEHAVIORS = 8
 _FAMILIES = 5
 _EXCLUSIVE = 3
+_SEEDS = 2
+"""Fits that must have found a feature of one model only before a diff names it."""
 _PROMOTED = 4
 _WHY = 300
 """Characters of why a behavior is left out."""
@@ -209,12 +211,11 @@ def _exclusive(result: DiffResult, screen: Screen) -> Iterator[str]:
     search = result.exclusive
     if search is None:
         return
-    least = min(2, search.settings.seeds)
-    counts = ", ".join(f"{search.found_in(least, side)} only in {side}" for side in "ab")
-    found = f"features of one model only, from {least} seeds or more: {counts}"
+    counts = ", ".join(f"{search.found_in(_SEEDS, side)} only in {side}" for side in "ab")
+    found = f"features of one model only, from {_SEEDS} seeds or more: {counts}"
     beside = f"null pairs gave {search.null_most} a seed at most; `bvc features exclusive` shows them"
     yield from says(f"{found}; {beside}", screen, 2, "dim")
-    for feature in search.features[:_EXCLUSIVE]:
+    for feature in [one for one in search.features if len(one.seeds) >= _SEEDS][:_EXCLUSIVE]:
         mark = screen.paint("green", "+") if feature.side == "b" else screen.paint("red", "-")
         tokens = " ".join(f'"{brief(text, NAME, screen)}"' for text, _ in feature.promoted[:_PROMOTED])
         parts = [Span(f"only in {feature.side}", "bold"), Span(f"nu {number(feature.nu)}"), Span(f"raises {tokens}")]

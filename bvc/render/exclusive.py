@@ -19,6 +19,8 @@ _SHOWN = 10
 _CONTEXTS = 3
 _TOKENS = 6
 _TOKEN = 24
+_NAME = 20
+_PAIRS = {"a re-capture of the first": "a read again", "a linear map of it": "a linear map of a"}
 _METHODS = {
     "dedicated": "dedicated feature crosscoders",
     "crosscoder": "crosscoders",
@@ -48,7 +50,7 @@ def _head(result: ExclusiveResult, screen: Screen) -> Iterator[str]:
     yield from says(f"{read} (windows cover {share(search.covered)} % of the characters)", screen, 3)
     if search.left_out:
         yield from says(f"{plural(search.left_out, 'token')} with outlying activations left out", screen, 3, "dim")
-    fits = f"{_METHODS.get(how.method, how.method)}: {how.latents:,} latents, k {how.k}, {how.steps:,} steps"
+    fits = f"{_METHODS.get(how.method, clean(how.method))}: {how.latents:,} latents, k {how.k}, {how.steps:,} steps"
     kept = "; kept from before" if result.kept else ""
     yield from says(f"{fits}, {how.seeds} seeds{kept}", screen, 3, "dim")
 
@@ -69,7 +71,11 @@ def _yields(search: ExclusiveFeatures, screen: Screen) -> Iterator[str]:
 def _counts(found: PairYield) -> Iterator[list[str]]:
     for place, seed in enumerate(found.seeds):
         numbers = (seed.claimed, seed.judged, seed.only_a, seed.only_b, seed.shared, seed.undecided)
-        yield ["" if place else clean(found.name), str(seed.seed), *(f"{value:,}" for value in numbers)]
+        yield [
+            "" if place else _PAIRS.get(found.name, brief(found.name, _NAME)),
+            str(seed.seed),
+            *(f"{value:,}" for value in numbers),
+        ]
 
 
 def _matched(search: ExclusiveFeatures, screen: Screen) -> Iterator[str]:
