@@ -13,8 +13,8 @@ from bvc.cli.command import command as bvc_command
 from bvc.cli.numbers import strengths
 from bvc.cli.pair_options import hub_cache, loading_options
 from bvc.cli.session import Session
-from bvc.commands.features_exclusive import exclusive
-from bvc.commands.features_shift import axis, shift
+from bvc.commands._features_exclusive import exclusive
+from bvc.commands._features_shift import axis, shift
 
 _EXAMPLES = """
 bvc features fit
